@@ -1,0 +1,63 @@
+# Each target works from nothing: it makes .venv from the pinned requirements if that is missing.
+# Another interpreter: make demo PYTHON=/path/to/python3.11
+
+RUN := .venv/bin/python
+PIP := $(RUN) -m pip install -q --disable-pip-version-check
+SUITABLE := import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))
+
+.PHONY: demo test test-all lint format bench clean
+
+demo: .venv/.run  # data, training and evaluation of configs/demo.yaml
+	$(RUN) data_process.py
+	$(RUN) pretrain.py
+	$(RUN) eval_pretrain.py
+	@echo "The report is out/demo/report.md"
+
+test: lint  # lint, and the tests that are not slow
+	$(RUN) -m pytest -m "not slow"
+
+test-all: lint  # lint, and every test
+	$(RUN) -m pytest
+
+lint: .venv/.dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: .venv/.dev
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: .venv/.bench  # speed of a training step, paired with PyTorch
+	$(RUN) -m benchmarks.train_step
+
+clean:  # caches and the debug run; never other data or runs
+	rm -rf out/debug data/debug .venv/.cache
+	find . -name __pycache__ -not -path "./.venv/*" -prune -exec rm -rf {} +
+
+.venv/.dev: .venv/.run requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+.venv/.bench: .venv/.run benchmarks/requirements.txt
+	$(PIP) -r benchmarks/requirements.txt
+	@touch $@
+
+.venv/.run: requirements.txt | .venv/bin/python
+	$(PIP) -r requirements.txt
+	@touch $@
+
+# MindSpore 2.9.0 has wheels for Python 3.9 to 3.12 only, so python3 itself may not do.
+.venv/bin/python:
+	@for python in $(or $(PYTHON),python3 python3.12 python3.11 python3.10 python3.9); do \
+	    if $$python -c "$(SUITABLE)" 2>/dev/null; then \
+	        echo "making .venv with $$python"; \
+	        $$python -m venv .venv && exit 0; \
+	        rm -rf .venv; \
+	        echo "error: $$python -m venv failed; install its venv package (Debian, Ubuntu:" \
+	            "apt install python3-venv) and run make again" >&2; \
+	        exit 1; \
+	    fi; \
+	done; \
+	echo "error: no Python 3.9, 3.10, 3.11 or 3.12 found (MindSpore 2.9.0 has no others);" \
+	    "install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1

@@ -1,0 +1,1 @@
+"""What every room shares: user errors, atomic files and logging. Imports no other room."""

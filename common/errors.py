@@ -1,0 +1,17 @@
+"""Errors that a user can mend, told in one sentence."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Bad input or set-up. The message says what is wrong, where, and how to mend it."""
+
+
+def run_main(main: Callable[[], int]) -> None:
+    """Run an entry script and exit: a `UserError` becomes one sentence on stderr and status 1."""
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)

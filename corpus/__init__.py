@@ -1,0 +1,1 @@
+"""Raw corpora to token files: readers, the pipeline, the file format. Never imports mindspore."""

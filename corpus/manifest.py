@@ -1,0 +1,88 @@
+"""The manifest beside a token file: what is in it and how it came about."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union
+
+from common.errors import UserError
+from common.files import read_json, write_json
+
+FORMAT_VERSION = 1
+SPLIT_RULE = "held out where blake2b-64(text) / 2^64 < {}"
+
+
+@dataclass
+class SourceCounts:
+    """What one source gave to one token file."""
+
+    name: str
+    documents: int = 0
+    characters: int = 0
+    text_bytes: int = 0
+    """bytes of the documents in UTF-8"""
+    tokens: int = 0
+    """ids, the end-of-text id of each document included"""
+    unknown: int = 0
+    """ids that stand for something outside the vocabulary"""
+    skipped: int = 0
+    """records that could not be read, of the whole source"""
+
+    def __add__(self, other: "SourceCounts") -> "SourceCounts":
+        """Add the counts, under the name of the first."""
+        pairs = zip(dataclasses.astuple(self)[1:], dataclasses.astuple(other)[1:])
+        return SourceCounts(self.name, *(a + b for a, b in pairs))
+
+
+@dataclass
+class Manifest:
+    """Contents of `<name>.json` beside `<name>.bin`."""
+
+    dtype: str
+    """uint16 or uint32, little-endian"""
+    tokens: int
+    documents: int
+    text_bytes: int
+    characters: int
+    sha256: str
+    """of the .bin file"""
+    split: str
+    """rule that parts training from validation"""
+    inputs: str
+    """hash of recipe, raw files and tokenizer; the two files of one run carry the same"""
+    tokenizer: dict[str, Any]
+    """kind, fingerprint, vocab_size, eos_id"""
+    sources: list[SourceCounts] = field(default_factory=list)
+    format_version: int = FORMAT_VERSION
+
+    def save(self, token_path: Union[str, Path]) -> None:
+        """Write the manifest that belongs to the token file `token_path`."""
+        write_json(manifest_path(token_path), dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, token_path: Union[str, Path]) -> "Manifest":
+        """Read the manifest that belongs to the token file `token_path`.
+
+        Raises:
+            UserError: it is missing, damaged or of another version.
+        """
+        path = manifest_path(token_path)
+        values = read_json(path)
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
+                "run python data_process.py again"
+            )
+        try:
+            sources = [SourceCounts(**source) for source in values.pop("sources")]
+            return cls(sources=sources, **values)
+        except (TypeError, KeyError) as error:
+            raise UserError(
+                f"{path} is damaged ({error}); run python data_process.py again"
+            ) from error
+
+
+def manifest_path(token_path: Union[str, Path]) -> Path:
+    """data/pretrain_data.bin -> data/pretrain_data.json"""
+    return Path(token_path).with_suffix(".json")

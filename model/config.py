@@ -1,0 +1,107 @@
+"""The shape of a Llama2, and what can be counted from the shape alone."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+HIDDEN_MULTIPLE = 32
+VOCAB_MULTIPLE = 64
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is not below `value`."""
+    return -(-value // multiple) * multiple
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of the network; covers Llama2, TinyLlama and Qwen1.5."""
+
+    dim: int = 288
+    """width D of the residual stream"""
+    n_layers: int = 6
+    """number of blocks N"""
+    n_heads: int = 6
+    """query heads H; the head size C is dim / n_heads"""
+    n_kv_heads: Optional[int] = None
+    """key-value heads K (grouped-query attention); null: as many as n_heads"""
+    hidden_dim: Optional[int] = None
+    """width F of the feed-forward; null: 8/3 dim rounded up to a multiple of 32"""
+    max_seq_len: int = 256
+    """context length T in tokens"""
+    vocab_size: Optional[int] = None
+    """ids the model can emit; null: the tokenizer's"""
+    rope_theta: float = 10000.0
+    """base of the rotary embedding's angles"""
+    norm_eps: float = 1e-5
+    """added under the root of RMSNorm"""
+    tie_embeddings: bool = True
+    """the output layer shares the embedding table"""
+    attention_bias: bool = False
+    """query, key and value projections have a bias (Qwen form)"""
+    document_mask: bool = False
+    """attention does not look across document boundaries"""
+
+    def __post_init__(self):
+        """Fill in derived sizes and reject impossible shapes.
+
+        Raises:
+            ValueError: names the field that is wrong and what it must be.
+        """
+        if self.n_kv_heads is None:
+            object.__setattr__(self, "n_kv_heads", self.n_heads)
+        if self.hidden_dim is None:
+            object.__setattr__(self, "hidden_dim", round_up(int(8 * self.dim / 3), HIDDEN_MULTIPLE))
+        for name in ("dim", "n_layers", "n_heads", "n_kv_heads", "hidden_dim", "max_seq_len"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.vocab_size is not None and self.vocab_size < 1:
+            raise ValueError(f"model.vocab_size is {self.vocab_size}; it must be at least 1 or null")
+        if self.dim % (2 * self.n_heads):
+            raise ValueError(
+                f"model.dim is {self.dim}; with model.n_heads {self.n_heads} "
+                f"it must be a multiple of {2 * self.n_heads}, so that heads have an even size"
+            )
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(
+                f"model.n_kv_heads is {self.n_kv_heads}; it must divide model.n_heads {self.n_heads}"
+            )
+        if self.rope_theta <= 0 or self.norm_eps <= 0:
+            raise ValueError("model.rope_theta and model.norm_eps must be positive")
+
+    @property
+    def head_dim(self) -> int:
+        """Head size C."""
+        return self.dim // self.n_heads
+
+    @property
+    def kv_dim(self) -> int:
+        """Width of all key (or value) heads together, K * C."""
+        return self.n_kv_heads * self.head_dim
+
+    @property
+    def padded_vocab_size(self) -> int:
+        """Rows V of the embedding table: `vocab_size` padded to a multiple of 64."""
+        if self.vocab_size is None:
+            raise ValueError("model.vocab_size is not known yet; it comes from the tokenizer")
+        return round_up(self.vocab_size, VOCAB_MULTIPLE)
+
+    def n_params(self, embedding: bool = True) -> int:
+        """Trainable parameters; a tied table counts once; `embedding=False`: blocks and norms only."""
+        attention = 2 * self.dim * (self.dim + self.kv_dim)
+        if self.attention_bias:
+            attention += self.dim + 2 * self.kv_dim
+        block = attention + 3 * self.dim * self.hidden_dim + 2 * self.dim
+        tables = 1 if self.tie_embeddings else 2
+        table_params = tables * self.padded_vocab_size * self.dim if embedding else 0
+        return self.n_layers * block + self.dim + table_params
+
+    def flops_per_token(self, seq_len: Optional[int] = None) -> int:
+        """Floating-point operations to train on one token, forward and backward.
+
+        Six per weight that takes part in a matrix product (the output layer does, the embedding
+        look-up does not) and 12 * N * D * T for the attention products over a full context T
+        (appendix B of PaLM, arXiv:2204.02311).
+        """
+        seq_len = seq_len or self.max_seq_len
+        weights = self.n_params(embedding=False) + self.padded_vocab_size * self.dim
+        return 6 * weights + 12 * self.n_layers * self.dim * seq_len

@@ -1,0 +1,47 @@
+"""SwiGLU feed-forward (arXiv:2002.05202)."""
+
+from mindspore import nn, ops
+
+from model.device import on_cpu
+from model.linear import Linear
+
+
+class FeedForward(nn.Cell):
+    """w2(silu(w1 x) * w3 x), for x of shape (rows, D)."""
+
+    def __init__(self, dim: int, hidden_dim: int, compute_dtype):
+        super().__init__()
+        self.w1 = Linear(dim, hidden_dim, compute_dtype)
+        self.w2 = Linear(hidden_dim, dim, compute_dtype)
+        self.w3 = Linear(dim, hidden_dim, compute_dtype)
+        self.gate = swiglu()
+
+    def construct(self, x):
+        """Map x, (rows, D) -> (rows, D)."""
+        return self.w2(self.gate(self.w1(x), self.w3(x)))
+
+
+def swiglu() -> nn.Cell:
+    """The form of the gate that suits the device target: a cell of (a, b)."""
+    return CpuSwiGLU() if on_cpu() else PlainSwiGLU()
+
+
+class PlainSwiGLU(nn.Cell):
+    """The reference form: silu(a) * b, its gradient derived automatically."""
+
+    def construct(self, a, b):
+        """Gate b by a, both (rows, F)."""
+        return a * ops.sigmoid(a) * b
+
+
+class CpuSwiGLU(PlainSwiGLU):
+    """The same with fewer passes over memory in the gradient.
+
+    With s = sigmoid(a) and y = a s b: dy/da = y + s (b - y), a linear interpolation, and
+    dy/db = a s.
+    """
+
+    def bprop(self, a, b, out, dout):
+        """Gradients of a and b."""
+        s = ops.sigmoid(a)
+        return dout * ops.lerp(out, b, s), dout * (a * s)

@@ -1,0 +1,163 @@
+"""Llama2 (arXiv:2307.09288): the network, from token ids to the summed loss.
+
+Shape letters: B batch, T time, D width, H query heads, K key-value heads, G = H / K, C head size,
+V vocabulary. The residual stream is kept as (B T, D), in float32.
+"""
+
+import zlib
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from model.attention import attention, causal_bias, document_bias
+from model.config import ModelConfig
+from model.feed_forward import FeedForward
+from model.linear import Linear
+from model.loss import output_loss
+from model.norm import RMSNorm
+from model.rope import rope_tables, rotary
+
+INIT_STD = 0.02
+
+
+class Attention(nn.Cell):
+    """Grouped-query self-attention with rotary positions."""
+
+    def __init__(self, config: ModelConfig, compute_dtype):
+        super().__init__()
+        self.n_heads, self.n_kv_heads = config.n_heads, config.n_kv_heads
+        self.groups, self.head_dim = config.n_heads // config.n_kv_heads, config.head_dim
+        bias = config.attention_bias
+        self.wq = Linear(config.dim, config.dim, compute_dtype, bias)
+        self.wk = Linear(config.dim, config.kv_dim, compute_dtype, bias)
+        self.wv = Linear(config.dim, config.kv_dim, compute_dtype, bias)
+        self.wo = Linear(config.dim, config.dim, compute_dtype)
+        self.turn = rotary()
+        self.attend = attention(config.head_dim)
+
+    def heads(self, x, batch, n_heads):
+        """(B T, n C) -> (B, n, T, C)."""
+        return x.reshape(batch, -1, n_heads, self.head_dim).transpose(0, 2, 1, 3)
+
+    def project(self, x, batch, q_angles, k_angles):
+        """Rotated queries (B, H, T, C) and keys (B, K, T, C), and values (B, K, T, C)."""
+        q = self.turn(self.heads(self.wq(x), batch, self.n_heads), *q_angles)
+        k = self.turn(self.heads(self.wk(x), batch, self.n_kv_heads), *k_angles)
+        return q, k, self.heads(self.wv(x), batch, self.n_kv_heads)
+
+    def mix(self, q, k, v, bias):
+        """Attend and project back: (B T, D)."""
+        batch, time = q.shape[0], q.shape[2]
+        q = q.reshape(batch, self.n_kv_heads, self.groups * time, self.head_dim)
+        out = self.attend(q, k, v, bias).reshape(batch, self.n_heads, time, self.head_dim)
+        return self.wo(out.transpose(0, 2, 1, 3).reshape(batch * time, -1))
+
+    def construct(self, x, bias, q_angles, k_angles):
+        """Attend within x, (B T, D), as bias, (B, K, G T, T), allows: (B T, D).
+
+        The angles are pairs of cosines and sines, (B, H, T, C/2) and (B, K, T, C/2).
+        """
+        q, k, v = self.project(x, bias.shape[0], q_angles, k_angles)
+        return self.mix(q, k, v, bias)
+
+
+class Block(nn.Cell):
+    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, config: ModelConfig, compute_dtype):
+        super().__init__()
+        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
+        self.attention = Attention(config, compute_dtype)
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
+        self.feed_forward = FeedForward(config.dim, config.hidden_dim, compute_dtype)
+
+    def construct(self, x, bias, q_angles, k_angles):
+        """Map the residual stream, (B T, D) -> (B T, D)."""
+        h = self.attention(self.attention_norm(x), bias, q_angles, k_angles)
+        x = x + h.astype(mstype.float32)
+        return x + self.feed_forward(self.ffn_norm(x)).astype(mstype.float32)
+
+
+class Llama(nn.Cell):
+    """The whole network; called with a batch it returns the summed loss.
+
+    Args:
+        config: the shape; `vocab_size` must be known.
+        compute_dtype: mindspore type of the matrix products; all else is float32.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, config: ModelConfig, compute_dtype=mstype.float32, seed: int = 0):
+        super().__init__()
+        self.config = config
+        rows = (config.padded_vocab_size, config.dim)
+        self.embedding = Parameter(Tensor(np.zeros(rows, np.float32)))
+        self.layers = nn.CellList([Block(config, compute_dtype) for _ in range(config.n_layers)])
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.output = (
+            self.embedding if config.tie_embeddings else Parameter(Tensor(np.zeros(rows, np.float32)))
+        )
+        self.loss = output_loss(config.dim, compute_dtype)
+        cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
+        self.cos, self.sin = Tensor(cos), Tensor(sin)
+        self.causal = causal_bias(config.max_seq_len)
+        self.groups = config.n_heads // config.n_kv_heads
+        self.document_mask = config.document_mask
+        initialise(self, seed)
+
+    def angles(self, batch, n_heads, time):
+        """Cosines and sines of the positions, each (B, n, T, C/2), for n heads."""
+        shape = (batch, n_heads, time, self.config.head_dim // 2)
+        return ops.broadcast_to(self.cos[:time], shape), ops.broadcast_to(self.sin[:time], shape)
+
+    def bias(self, segment_ids):
+        """What is added to the attention scores of a batch: (B, K, G T, T)."""
+        batch, time = segment_ids.shape
+        bias = self.causal if time == self.config.max_seq_len else self.causal[:, :, :time, :time]
+        if self.document_mask:
+            bias = document_bias(segment_ids, bias)
+        bias = ops.concat([bias] * self.groups, 2) if self.groups > 1 else bias
+        shape = (batch, self.config.n_kv_heads, self.groups * time, time)
+        return ops.broadcast_to(bias, shape)
+
+    def hidden(self, tokens, segment_ids):
+        """Final normalised states of tokens, (B, T): (B T, D) float32.
+
+        Angles and bias are spread to full shape once for all layers: the CPU multiplies equal
+        shapes much faster than it broadcasts.
+        """
+        batch, time = tokens.shape
+        bias = self.bias(segment_ids)
+        q_angles = self.angles(batch, self.config.n_heads, time)
+        k_angles = self.angles(batch, self.config.n_kv_heads, time)
+        x = ops.gather(self.embedding, tokens.reshape(-1), 0)
+        for layer in self.layers:
+            x = layer(x, bias, q_angles, k_angles)
+        return self.norm(x)
+
+    def logits(self, tokens, segment_ids):
+        """Scores of the next id at each position of tokens, (B, T): (B, T, V) float32."""
+        scores = self.loss.logits(self.hidden(tokens, segment_ids), self.output)
+        return scores.reshape(*tokens.shape, -1)
+
+    def construct(self, tokens, targets, loss_weight, segment_ids):
+        """Sum of loss_weight * cross-entropy in nats; all inputs (B, T), loss_weight float32."""
+        h = self.hidden(tokens, segment_ids)
+        return self.loss(h, self.output, targets.reshape(-1), loss_weight.reshape(-1))[0]
+
+
+def initialise(model: Llama, seed: int) -> None:
+    """Draw the initial weights: N(0, 0.02), residual projections scaled by 1 / sqrt(2 N).
+
+    The scaling is GPT-2's, for `wo` and `w2`, which write to the residual stream. Each tensor has
+    a stream of its own from (seed, name), so no weight depends on the order of creation.
+    """
+    residual_std = INIT_STD / np.sqrt(2 * model.config.n_layers)
+    for name, parameter in model.parameters_and_names():
+        if parameter.ndim < 2:
+            continue
+        std = residual_std if name.endswith(("wo.weight", "w2.weight")) else INIT_STD
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        values = rng.standard_normal(parameter.shape, dtype=np.float32) * np.float32(std)
+        parameter.set_data(Tensor(values))

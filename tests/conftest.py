@@ -1,0 +1,47 @@
+"""Fixtures that every test folder shares."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def run_command():
+    """Run an entry script as a user would: `run_command("pretrain.py", "--name", "x", cwd=...)`.
+
+    Returns the finished process with returncode, stdout and stderr as text.
+    """
+
+    def run(script: str, *args: object, cwd: Path = REPO, timeout: float = 240, **env: str):
+        return subprocess.run(
+            [sys.executable, str(REPO / script), *map(str, args)],
+            cwd=cwd,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chatglm_model() -> Path:
+    """ChatGLM's tokenizer.model: $CHATGLM_TOKENIZER, or a copy beside the repository."""
+    beside = REPO.parent / "shared" / "chatglm" / "tokenizer.model"
+    path = Path(os.environ.get("CHATGLM_TOKENIZER", beside))
+    if not path.is_file():
+        pytest.skip(f"no {path}; set CHATGLM_TOKENIZER to ChatGLM's tokenizer.model")
+    return path

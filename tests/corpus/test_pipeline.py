@@ -1,0 +1,232 @@
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import pytest
+
+import corpus.pipeline as pipeline
+from common.errors import UserError
+from corpus.config import DataConfig, SourceConfig
+from corpus.pipeline import build
+from corpus.report import format_report
+from corpus.split import is_held_out
+from corpus.token_file import TokenFile, open_split
+from corpus.vocabulary import tokenizer_for
+from tokenizer.config import TokenizerConfig
+
+
+def documents_of(file, tokenizer):
+    """Decoded documents of a token file; each must end in exactly one <eos>."""
+    ids = file.read(0, file.n_tokens).tolist()
+    assert ids[-1] == tokenizer.eos_id
+    text, documents = [], []
+    for i in ids:
+        if i == tokenizer.eos_id:
+            documents.append(tokenizer.decode(text))
+            text = []
+        else:
+            text.append(i)
+    return documents
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_document_is_in_exactly_one_file(
+    make_data, tokenizer, tokenizer_config, random_texts
+):
+    data = make_data(300)
+    report = build(tokenizer_config, data)
+    train, val = open_split(data.dir)
+    for file, manifest in ((train, report.train), (val, report.val)):
+        file.check(tokenizer)
+        assert file.n_tokens == manifest.tokens == sum(s.tokens for s in manifest.sources)
+        assert len(documents_of(file, tokenizer)) == manifest.documents
+    trained, held_out = documents_of(train, tokenizer), documents_of(val, tokenizer)
+    assert not set(trained) & set(held_out)
+    assert sorted(trained + held_out) == sorted(random_texts(300))
+    assert 10 <= len(held_out) <= 60
+
+
+def test_counts(make_data, tokenizer, tokenizer_config, random_texts):
+    data = make_data(300)
+    report = build(tokenizer_config, data)
+    texts = random_texts(300)
+    total = report.train.sources[0] + report.val.sources[0]
+    assert total.documents == len(texts)
+    assert total.characters == sum(map(len, texts))
+    assert total.text_bytes == sum(len(text.encode()) for text in texts)
+    assert total.tokens == sum(len(ids) + 1 for ids in tokenizer.encode_batch(texts))
+    assert total.unknown == total.skipped == 0
+
+
+def test_equal_documents_fall_on_the_same_side(random_texts):
+    texts = random_texts(4000, length=10)
+    held_out = [is_held_out(text, 0.05) for text in texts]
+    assert held_out == [is_held_out(text, 0.05) for text in texts]
+    assert 140 < sum(held_out) < 260
+    assert all(is_held_out(text, 0.2) for text, held in zip(texts, held_out) if held)
+
+
+def test_batches_lose_nothing(make_data, tokenizer_config, monkeypatch):
+    whole = build(tokenizer_config, make_data(101))
+    monkeypatch.setattr(pipeline, "BATCH_CHARS", 700)
+    data = make_data(101)
+    os.utime(data.sources[0].path, ns=(1, 1))
+    pieces = build(tokenizer_config, data)
+    assert not pieces.up_to_date
+    assert (pieces.train.sha256, pieces.val.sha256) == (whole.train.sha256, whole.val.sha256)
+
+
+def test_again_with_nothing_changed_does_nothing(make_data, tmp_path):
+    config, data = TokenizerConfig(vocab_size=350), make_data()
+    first = build(config, data)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
+    second = build(config, data)
+    assert (first.up_to_date, second.up_to_date) == (False, True)
+    assert (second.train, second.val) == (first.train, first.val)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
+
+
+@pytest.mark.parametrize("change", ["text", "vocab_size", "val_fraction", "cut", "manifest"])
+def test_again_after_a_change_makes_the_files_again(make_data, tmp_path, change):
+    config, data = TokenizerConfig(vocab_size=350), make_data()
+    build(config, data)
+    if change == "text":
+        data = make_data(301)
+    elif change == "vocab_size":
+        config = TokenizerConfig(vocab_size=360)
+    elif change == "val_fraction":
+        data = make_data(val_fraction=0.2)
+    elif change == "cut":
+        (tmp_path / "data" / "pretrain_data.bin").write_bytes(b"abc")
+    else:
+        (tmp_path / "data" / "val_data.json").unlink()
+    assert not build(config, data).up_to_date
+    train, val = open_split(data.dir)
+    train.check(tokenizer_for(config, data))
+    val.check(tokenizer_for(config, data))
+
+
+def test_vocabulary_is_trained_only_on_what_is_not_held_out(
+    make_data, tmp_path, random_texts, write_jsonl
+):
+    config, data = TokenizerConfig(vocab_size=350), make_data()
+    build(config, data)
+    model = (tmp_path / "data" / "tokenizer.model").read_bytes()
+    kept = [text for text in random_texts(300) if not is_held_out(text, data.val_fraction)]
+    write_jsonl(tmp_path / "kept.jsonl", kept)
+    other = DataConfig(str(tmp_path), [SourceConfig("jsonl", str(tmp_path / "kept.jsonl"))], 0.1)
+    with pytest.raises(UserError, match="no document fell to the validation file"):
+        build(config, other)
+    assert (tmp_path / "tokenizer.model").read_bytes() == model
+
+
+def test_bad_records_are_counted_and_told_once(make_data, tmp_path, caplog):
+    data = make_data()
+    with open(tmp_path / "raw.jsonl", "a") as file:
+        file.write("{bad\n")
+    report = build(TokenizerConfig(vocab_size=350), data)
+    assert report.train.sources[0].skipped == 1
+    assert caplog.text.count("raw.jsonl:301 skipped: malformed JSON") == 1
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", '{"text": ""}\n', "{bad\n"])
+def test_source_without_a_document(tmp_path, tokenizer_config, make_data, content):
+    (tmp_path / "empty.jsonl").write_text(content)
+    source = SourceConfig("jsonl", str(tmp_path / "empty.jsonl"))
+    for config in (tokenizer_config, TokenizerConfig(vocab_size=350)):
+        data = DataConfig(str(tmp_path / "data"), [*make_data().sources, source], 0.1)
+        with pytest.raises(UserError, match=r"empty\.jsonl gave no document"):
+            build(config, data)
+    assert not list((tmp_path / "data").glob("*"))
+
+
+def test_too_few_documents_for_a_split(make_data, tokenizer_config):
+    with pytest.raises(UserError, match=r"validation file .* raise data\.val_fraction"):
+        build(tokenizer_config, make_data(2, val_fraction=0.001))
+    with pytest.raises(UserError, match=r"training file .* lower data\.val_fraction"):
+        build(tokenizer_config, make_data(2, val_fraction=0.999))
+
+
+def test_full_disk_leaves_the_old_files(make_data, tmp_path, tokenizer_config):
+    build(tokenizer_config, make_data(300))
+    before = contents(tmp_path / "data")
+    data = make_data(20000, length=200)
+    script = (
+        "import resource, sys\n"
+        "from common.errors import run_main\n"
+        "from corpus.config import DataConfig, SourceConfig\n"
+        "from corpus.pipeline import build\n"
+        "from tokenizer.config import TokenizerConfig\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "source = SourceConfig('jsonl', sys.argv[2])\n"
+        "data = DataConfig(sys.argv[3], [source], 0.1)\n"
+        "run_main(lambda: build(TokenizerConfig(path=sys.argv[1]), data) and 0)\n"
+    )
+    arguments = [tokenizer_config.path, data.sources[0].path, data.dir]
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: cannot write {data.dir}/")
+    assert result.stderr.count("\n") == 1
+    assert contents(tmp_path / "data") == before
+
+
+def test_crash_between_the_two_files_is_noticed(
+    make_data, tokenizer, tokenizer_config, monkeypatch
+):
+    build(tokenizer_config, make_data(300))
+    changed = make_data(310, seed=1)
+
+    def crash(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("corpus.manifest.Manifest.save", crash)
+        with pytest.raises(KeyboardInterrupt):
+            build(tokenizer_config, changed)
+    with pytest.raises(UserError, match=r"run python data_process\.py again"):
+        for file in open_split(changed.dir):
+            file.check(tokenizer)
+    assert not build(tokenizer_config, changed).up_to_date
+
+
+def test_memory_does_not_grow_with_the_corpus(make_data, tokenizer_config, monkeypatch):
+    monkeypatch.setattr(pipeline, "BATCH_CHARS", 20_000)
+    peaks = []
+    for count in (1000, 10_000):
+        data = make_data(count)
+        tracemalloc.start()
+        build(tokenizer_config, data)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] + 200_000
+
+
+def test_big_vocabulary_is_written_as_uint32(
+    make_data, tokenizer_config, monkeypatch, random_texts
+):
+    data = make_data()
+    loaded = tokenizer_for(tokenizer_config, data)
+    loaded.vocab_size = 70_000
+    monkeypatch.setattr(pipeline, "prepare_tokenizer", lambda *args: loaded)
+    assert build(tokenizer_config, data).train.dtype == "uint32"
+    train = TokenFile.open(open_split(data.dir)[0].path)
+    assert documents_of(train, loaded)[0] in random_texts(300)
+
+
+def test_table_adds_both_files(make_data, tokenizer_config):
+    report = build(tokenizer_config, make_data())
+    header, row, total = format_report(report).splitlines()
+    characters = report.train.characters + report.val.characters
+    assert row.split()[2:5] == ["300", str(report.val.documents), f"{characters:,}"]
+    assert total.split()[1:] == row.split()[2:]
+    assert len(header) == len(row) == len(total)

@@ -1,0 +1,53 @@
+import random
+
+import pytest
+
+import tokenizer.train as train_module
+from common.errors import UserError
+from tokenizer.tokenizer import load_tokenizer
+from tokenizer.train import train_sentencepiece
+
+CHARACTERS = "春眠不觉晓处闻啼鸟夜来风雨声花落知多少"
+
+
+def poems(count):
+    rng = random.Random(0)
+    for _ in range(count):
+        yield "\n".join("".join(rng.choices(CHARACTERS, k=20)) for _ in range(4))
+
+
+def test_training_is_deterministic_also_when_it_samples(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module, "MAX_LINES", 500)
+    for name in ("a", "b"):
+        train_sentencepiece(poems(400), 400, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_ids_and_size(tmp_path):
+    train_sentencepiece(poems(300), 400, tmp_path / "m")
+    tokenizer = load_tokenizer("sentencepiece", tmp_path / "m")
+    assert (tokenizer.vocab_size, tokenizer.unk_id, tokenizer.eos_id) == (400, 0, 2)
+    assert len(tokenizer.encode("\n")) == 1
+    assert len(tokenizer.encode("春")) == 1, "no dummy space in front"
+
+
+def test_long_lines_are_not_left_out(tmp_path):
+    train_sentencepiece(["".join(poems(300)).replace("\n", "")], 400, tmp_path / "m")
+    assert len(load_tokenizer("sentencepiece", tmp_path / "m").encode("春眠不觉晓")) <= 5
+
+
+@pytest.mark.parametrize("texts", [[], ["春眠"], ["", "\n"]])
+def test_too_little_text_for_the_vocabulary(tmp_path, texts):
+    with pytest.raises(UserError, match="too small for a vocabulary of 8000 pieces"):
+        train_sentencepiece(texts, 8000, tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_many_characters_for_the_vocabulary(tmp_path):
+    with pytest.raises(UserError, match="too many different characters .* 300 pieces; raise"):
+        train_sentencepiece(["".join(map(chr, range(0x4E00, 0x5800))) * 3], 300, tmp_path / "m")
+
+
+def test_training_is_silent(tmp_path, capfd):
+    train_sentencepiece(poems(300), 400, tmp_path / "m")
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,34 @@
+"""The tokenizer section of the recipe."""
+
+from dataclasses import dataclass
+from typing import Literal, Optional
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Which vocabulary turns text into ids."""
+
+    kind: Literal["sentencepiece", "chatglm2", "chatglm3"] = "sentencepiece"
+    """sentencepiece (trained on the corpus when no path is given), chatglm2 or chatglm3"""
+    path: Optional[str] = None
+    """a tokenizer.model file, a folder that holds one, or for ChatGLM a hub name; \
+null: <data.dir>/tokenizer.model"""
+    vocab_size: int = 8000
+    """pieces to train; only for kind sentencepiece without a path"""
+
+    def __post_init__(self):
+        """Reject sizes that SentencePiece cannot train.
+
+        Raises:
+            ValueError: names the field.
+        """
+        if not 300 <= self.vocab_size <= 1_000_000:
+            raise ValueError(
+                f"tokenizer.vocab_size is {self.vocab_size}; it must lie between 300 "
+                "(256 bytes and the special pieces come first) and 1,000,000"
+            )
+        if self.kind != "sentencepiece" and self.path is None:
+            raise ValueError(
+                f"tokenizer.path is missing; tokenizer.kind {self.kind} needs a tokenizer.model "
+                "file or the hub name THUDM/chatglm2-6b or THUDM/chatglm3-6b"
+            )

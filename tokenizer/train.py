@@ -1,0 +1,78 @@
+"""Train a SentencePiece BPE vocabulary on a stream of texts."""
+
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Union
+
+import sentencepiece
+
+from common.errors import UserError
+from common.files import atomic_open
+
+# Longer lines are cut into pieces: SentencePiece would skip them whole.
+MAX_LINE_CHARS = 200
+# Lines kept for training, drawn evenly from the stream: bounds memory to about 1.5 GB, whatever
+# the size of the corpus, and time to some ten seconds.
+MAX_LINES = 100_000
+
+
+def train_sentencepiece(texts: Iterable[str], vocab_size: int, path: Union[str, Path]) -> None:
+    """Train `vocab_size` BPE pieces on `texts` and write the model file `path`, atomically.
+
+    Decoding gives back the encoded text to the character (only U+2581, which stands for the
+    space inside SentencePiece, comes back as a space): no normalisation, spaces kept, characters
+    outside the vocabulary as UTF-8 bytes. There is no dummy space before a text: Chinese words
+    do not begin with one, and ids decoded on their own keep their leading space. The same texts
+    give the same file.
+
+    Raises:
+        UserError: the texts are too few for so many pieces, or have more different characters.
+    """
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_lines(texts),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            byte_fallback=True,
+            split_digits=True,
+            character_coverage=0.9995,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            pad_id=-1,
+            max_sentence_length=4 * MAX_LINE_CHARS,
+            input_sentence_size=MAX_LINES,
+            shuffle_input_sentence=True,
+            num_threads=1,  # BPE training gains nothing from more, and the file records the number
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise _explain(error, vocab_size) from error
+    with atomic_open(path) as file:
+        file.write(model.getvalue())
+
+
+def _explain(error: RuntimeError, vocab_size: int) -> UserError:
+    if "required_chars" in str(error):
+        return UserError(
+            f"the corpus has too many different characters for a vocabulary of {vocab_size} "
+            "pieces; raise tokenizer.vocab_size"
+        )
+    reason = str(error).strip().rsplit("] ", 1)[-1]
+    return UserError(
+        f"the corpus is too small for a vocabulary of {vocab_size} pieces; give more text or "
+        f"lower tokenizer.vocab_size ({reason})"
+    )
+
+
+def _lines(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        for line in text.splitlines():
+            for start in range(0, len(line), MAX_LINE_CHARS):
+                yield line[start : start + MAX_LINE_CHARS]

@@ -1,0 +1,1 @@
+"""The training run: data order, optimizer, step, checkpoints and the loop around them."""

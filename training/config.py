@@ -1,0 +1,78 @@
+"""The train section of the recipe."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the network is trained."""
+
+    max_steps: int = 2000
+    """optimizer steps of the whole run"""
+    tokens_per_step: int = 8192
+    """tokens of one optimizer step over all ranks and micro-batches"""
+    micro_batch: int = 8
+    """rows of max_seq_len tokens in one forward pass on one device"""
+    compute_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend"""
+    learning_rate: float = 6e-4
+    """peak learning rate"""
+    min_lr_ratio: float = 0.1
+    """the cosine ends at this share of the peak"""
+    warmup_steps: int = 100
+    """steps of linear warm-up"""
+    weight_decay: float = 0.1
+    """decoupled decay of the matrices; vectors are not decayed"""
+    beta1: float = 0.9
+    """AdamW: decay of the first moment"""
+    beta2: float = 0.95
+    """AdamW: decay of the second moment"""
+    adam_eps: float = 1e-8
+    """AdamW: added to the root of the second moment"""
+    grad_clip: float = 1.0
+    """largest global norm of the gradient"""
+    loss_scale: float = 65536.0
+    """first loss scale of float16; halved on overflow, doubled after 1,000 good steps"""
+    max_bad_steps: int = 20
+    """stop after so many non-finite steps in a row"""
+    log_interval: int = 10
+    """steps between log lines"""
+    eval_interval: int = 200
+    """steps between evaluations on the held-out file"""
+    eval_rows: int = 256
+    """held-out rows of such an evaluation; 0: all"""
+    save_interval: int = 200
+    """steps between checkpoints"""
+    keep_checkpoints: int = 3
+    """newest checkpoints that are kept"""
+    resume: Literal["auto", "never"] = "auto"
+    """auto: go on from the newest checkpoint of the run directory, if there is one"""
+    device: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"
+    """device target; auto: Ascend, then GPU, then CPU"""
+    seed: int = 1337
+    """seed of the initial weights and of the data order"""
+
+    def __post_init__(self):
+        """Reject values out of range.
+
+        Raises:
+            ValueError: names the field.
+        """
+        for name in ("max_steps", "tokens_per_step", "micro_batch", "max_bad_steps", "log_interval",
+                     "eval_interval", "save_interval", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("learning_rate", "adam_eps", "grad_clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"train.{name} is {getattr(self, name)}; it must be positive")
+        for name in ("warmup_steps", "weight_decay", "eval_rows", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"train.{name} is {getattr(self, name)}; it must not be negative")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"train.{name} is {getattr(self, name)}; it must lie in [0, 1)")
+        if not 0 <= self.min_lr_ratio <= 1:
+            raise ValueError(f"train.min_lr_ratio is {self.min_lr_ratio}; it must lie in [0, 1]")
+        if self.loss_scale < 1:
+            raise ValueError(f"train.loss_scale is {self.loss_scale}; it must be at least 1")

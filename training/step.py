@@ -1,0 +1,121 @@
+"""One training step as one compiled graph: loss, gradient, clipping, update."""
+
+import numpy as np
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from training.config import TrainConfig
+from training.optimizer import AdamW
+from training.parallel import all_reduce_sum, gradient_reducer
+from training.schedule import learning_rates
+
+GROWTH_INTERVAL = 1000
+"""Good steps in a row after which the loss scale of float16 doubles."""
+MAX_LOSS_SCALE = 2.0**24
+
+_square_sum = ops.MultitypeFuncGraph("square_sum")
+_scaled = ops.MultitypeFuncGraph("scaled")
+
+
+@_square_sum.register("Tensor")
+def _square_sum_of(x):
+    # Two stages: the CPU's sum over all axes at once runs on one core.
+    return ops.reduce_sum(ops.reduce_sum(ops.square(x), 0))
+
+
+@_scaled.register("Tensor", "Tensor")
+def _scaled_by(factor, x):
+    return x * factor
+
+
+class ScaledLoss(nn.Cell):
+    """The network's summed loss, times the loss scale for the gradient, and as it is."""
+
+    def __init__(self, network: nn.Cell, loss_scale: Parameter):
+        super().__init__(auto_prefix=False)
+        self.network, self.loss_scale = network, loss_scale
+
+    def construct(self, tokens, targets, loss_weight, segment_ids):
+        """(scaled loss, loss) of a batch, scalars."""
+        loss = self.network(tokens, targets, loss_weight, segment_ids)
+        return loss * self.loss_scale, loss
+
+
+class TrainStep(nn.Cell):
+    """Called with a micro-batch, returns (loss, grad_norm, lr, bad_steps) of its optimizer step.
+
+    Gradients are of the loss summed over `micro_batches` calls and all ranks, divided by the
+    summed loss weights, so neither the split into micro-batches nor the number of ranks matters.
+    A step whose gradient is not finite changes no weight and no moment; it counts in `bad_steps`,
+    and with float16 it halves the loss scale. The state of the run (step, loss scale) lives in
+    Parameters, so that a checkpoint of this cell holds all of it.
+    """
+
+    def __init__(self, network: nn.Cell, config: TrainConfig, micro_batches: int = 1,
+                 dynamic_scale: bool = False):
+        super().__init__(auto_prefix=False)
+        self.network, self.micro_batches, self.dynamic_scale = network, micro_batches, dynamic_scale
+        self.grad_clip = config.grad_clip
+        self.loss_scale = _state("loss_scale", config.loss_scale if dynamic_scale else 1.0)
+        self.step = _state("step", 0, mstype.int32)
+        self.good_steps = _state("good_steps", 0, mstype.int32)
+        self.bad_steps = _state("bad_steps", 0, mstype.int32)
+        self.learning_rates = Tensor(learning_rates(config))
+        weights = ParameterTuple(network.trainable_params())
+        self.optimizer = AdamW(weights, config)
+        self.reduce_gradients = gradient_reducer(weights)
+        self.reduce_sums = all_reduce_sum()
+        self.grad = ops.value_and_grad(
+            ScaledLoss(network, self.loss_scale), None, weights, has_aux=True
+        )
+        self.map = ops.HyperMap()
+        if micro_batches > 1:
+            self.micro = _state("micro", 0, mstype.int32)
+            self.sums = _state("accumulated_sums", np.zeros(2, np.float32))
+            self.accumulated = weights.clone("accumulated", init="zeros")
+
+    def construct(self, tokens, targets, loss_weight, segment_ids):
+        """Accumulate one micro-batch, (B, T) each; update when the last of the step is in."""
+        (_, loss), gradients = self.grad(tokens, targets, loss_weight, segment_ids)
+        sums = ops.stack((loss, ops.reduce_sum(loss_weight)))
+        if self.micro_batches == 1:
+            return self.update(gradients, sums)
+        ops.assign_add(self.sums, sums)
+        for accumulated, gradient in zip(self.accumulated, gradients):
+            ops.assign_add(accumulated, gradient)
+        ops.assign_add(self.micro, 1)
+        result = (self.sums[0], self.loss_scale, self.loss_scale, self.bad_steps)
+        if self.micro == self.micro_batches:
+            result = self.update(self.accumulated, self.sums)
+            ops.assign(self.micro, 0)
+            ops.assign(self.sums, ops.zeros_like(self.sums))
+            for accumulated in self.accumulated:
+                ops.assign(accumulated, ops.zeros_like(accumulated))
+        return result
+
+    def update(self, gradients, sums):
+        """Reduce over ranks, clip to the norm, and let the optimizer change the weights."""
+        gradients, sums = self.reduce_gradients(gradients), self.reduce_sums(sums)
+        unscale = 1.0 / (sums[1] * self.loss_scale)
+        norm = ops.sqrt(ops.addn(self.map(_square_sum, gradients))) * unscale
+        lr = self.learning_rates[self.step]
+        if ops.isfinite(norm):
+            factor = unscale * ops.minimum(1.0, self.grad_clip / (norm + 1e-6))
+            self.optimizer(self.map(ops.partial(_scaled, factor), gradients), lr, self.step)
+            ops.assign(self.bad_steps, 0)
+            ops.assign_add(self.good_steps, 1)
+            if self.dynamic_scale and self.good_steps == GROWTH_INTERVAL:
+                ops.assign(self.loss_scale, ops.minimum(self.loss_scale * 2.0, MAX_LOSS_SCALE))
+                ops.assign(self.good_steps, 0)
+        else:
+            ops.assign_add(self.bad_steps, 1)
+            ops.assign(self.good_steps, 0)
+            if self.dynamic_scale:
+                ops.assign(self.loss_scale, ops.maximum(self.loss_scale * 0.5, 1.0))
+        ops.assign_add(self.step, 1)
+        return sums[0] / sums[1], norm, lr, self.bad_steps
+
+
+def _state(name: str, value, dtype=mstype.float32) -> Parameter:
+    """A Parameter that is saved with the run but not trained."""
+    return Parameter(Tensor(value, dtype), name=name, requires_grad=False)
