@@ -91,7 +91,7 @@ def _list_entries(file: InputFile) -> Iterator[Any]:
         while (at := SEPARATORS.match(buffer, at).end()) < len(buffer) and buffer[at] != "]":
             try:
                 entry, end = decoder.raw_decode(buffer, at)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break  # the entry goes on in the next chunk
             if end == len(buffer):
                 break  # a number may go on too

@@ -75,6 +75,10 @@ class Block(nn.Cell):
     def construct(self, x, bias, q_angles, k_angles):
         """Map the residual stream, (B T, D) -> (B T, D)."""
         h = self.attention(self.attention_norm(x), bias, q_angles, k_angles)
+        return self.merge(x, h)
+
+    def merge(self, x, h):
+        """Add the attention's output h, then the feed-forward, to the residual stream: (B T, D)."""
         x = x + h.astype(mstype.float32)
         return x + self.feed_forward(self.ffn_norm(x)).astype(mstype.float32)
 
@@ -90,7 +94,7 @@ class Llama(nn.Cell):
 
     def __init__(self, config: ModelConfig, compute_dtype=mstype.float32, seed: int = 0):
         super().__init__()
-        self.config = config
+        self.config, self.compute_dtype = config, compute_dtype
         rows = (config.padded_vocab_size, config.dim)
         self.embedding = Parameter(Tensor(np.zeros(rows, np.float32)))
         self.layers = nn.CellList([Block(config, compute_dtype) for _ in range(config.n_layers)])

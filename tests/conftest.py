@@ -9,10 +9,22 @@ import pytest
 
 REPO = Path(__file__).resolve().parent.parent
 
+# Before anything imports MindSpore: quiet, and its rank_0/ out of the working folder.
+os.environ.setdefault("GLOG_v", "3")
+os.environ.setdefault("MS_OM_PATH", str(REPO / ".venv" / ".cache" / "framework"))
+
 
 @pytest.fixture(scope="session")
 def repo() -> Path:
     return REPO
+
+
+@pytest.fixture(scope="session")
+def graph_mode() -> None:
+    """MindSpore in graph mode on the CPU, as every command runs it there."""
+    from training.device import select_device
+
+    select_device("CPU")
 
 
 @pytest.fixture(scope="session")

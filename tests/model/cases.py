@@ -1,0 +1,44 @@
+"""Tiny networks and batches that the tests of this folder share."""
+
+import numpy as np
+from mindspore import Tensor
+
+from model.config import ModelConfig
+from model.llama import Llama
+
+TINY = {
+    "dim": 32,
+    "n_layers": 2,
+    "n_heads": 4,
+    "hidden_dim": 48,
+    "max_seq_len": 12,
+    "vocab_size": 50,
+    "rope_theta": 100.0,  # so that twelve positions turn visibly
+}
+
+
+def tiny_config(**changes) -> ModelConfig:
+    return ModelConfig(**{**TINY, **changes})
+
+
+def lively(network: Llama, seed: int = 1) -> Llama:
+    """Draw all parameters so large that logits and gradients are of order 1, biases included."""
+    rng = np.random.default_rng(seed)
+    for name, parameter in network.parameters_and_names():
+        centre = 1.0 if name.endswith("norm.weight") else 0.0
+        values = centre + 0.2 * rng.standard_normal(parameter.shape)
+        parameter.set_data(Tensor(values.astype(np.float32)))
+    return network
+
+
+def batch(time: int = TINY["max_seq_len"], rows: int = 2, seed: int = 2) -> list[np.ndarray]:
+    """Random tokens, targets, loss weights (some 0) and two or three documents a row."""
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(0, TINY["vocab_size"], (rows, time + 1)).astype(np.int32)
+    weight = rng.choice([0.0, 0.5, 1.0], (rows, time)).astype(np.float32)
+    segments = np.cumsum(rng.random((rows, time)) < 0.2, axis=1).astype(np.int32)
+    return [tokens[:, :-1].copy(), tokens[:, 1:].copy(), weight, segments]
+
+
+def tensors(arrays) -> list[Tensor]:
+    return [Tensor(array) for array in arrays]

@@ -1,0 +1,140 @@
+"""Checkpoints: numbered folders that are whole or absent, checked when they are read."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn
+from safetensors.numpy import load_file, save
+
+from common.errors import UserError
+from common.files import atomic_open, disk_errors, fsync_folder, read_json, sha256_file, write_json
+from model.llama import Llama
+
+FORMAT_VERSION = 1
+WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished checkpoint on disk."""
+
+    path: Path
+    step: int
+
+    def state(self) -> dict[str, Any]:
+        """What state.json says: step, tokens, tokenizer fingerprint and the files' hashes."""
+        return read_json(self.path / STATE)
+
+    def check(self) -> None:
+        """Make sure that every file is as it was written.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        for name, digest in self.state()["sha256"].items():
+            file = self.path / name
+            if not file.is_file() or sha256_file(file) != digest:
+                raise UserError(f"{file} is damaged; delete {self.path} to use an older checkpoint")
+
+
+class CheckpointFolder:
+    """The `checkpoints/` folder of a run: step_00000200/, ..., and the file `latest` beside it."""
+
+    def __init__(self, run_dir: Path, keep: int = 1):
+        self.run_dir, self.folder, self.keep = run_dir, run_dir / "checkpoints", keep
+
+    def all(self) -> list[Checkpoint]:
+        """Finished checkpoints, oldest first."""
+        found = []
+        for path in self.folder.glob("step_*"):
+            match = re.fullmatch(r"step_(\d+)", path.name)
+            if match and (path / STATE).is_file():
+                found.append(Checkpoint(path, int(match[1])))
+        return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+    def newest(self, warn) -> Optional[Checkpoint]:
+        """The newest sound checkpoint; damaged ones are named through `warn` and passed over.
+
+        Raises:
+            UserError: there are checkpoints and all of them are damaged.
+        """
+        candidates = self.all()
+        for checkpoint in reversed(candidates):
+            try:
+                checkpoint.check()
+                return checkpoint
+            except UserError as error:
+                warn(f"{error}; trying the one before it")
+        if candidates:
+            raise UserError(f"every checkpoint in {self.folder} is damaged; nothing to go on from")
+        return None
+
+    def save(self, step: int, weights: list[Parameter], optimizer: list[Parameter],
+             state: dict[str, Any]) -> Checkpoint:
+        """Write a checkpoint under a temporary name, rename it, then point `latest` to it.
+
+        Raises:
+            UserError: the disk is full; older checkpoints are untouched.
+        """
+        final = self.folder / f"step_{step:08d}"
+        temporary = self.folder / f".{final.name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            with disk_errors(final):
+                temporary.mkdir(parents=True)
+            digests = {}
+            for name, parameters in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+                with atomic_open(temporary / name) as file:
+                    file.write(save({p.name: p.asnumpy() for p in parameters}))
+                digests[name] = sha256_file(temporary / name)
+            write_json(temporary / STATE, {"format_version": FORMAT_VERSION, "step": step,
+                                           **state, "sha256": digests})
+            shutil.rmtree(final, ignore_errors=True)
+            os.rename(temporary, final)
+            fsync_folder(self.folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        with atomic_open(self.run_dir / "latest", "w") as file:
+            file.write(final.name + "\n")
+        self._remove_old()
+        return Checkpoint(final, step)
+
+    def _remove_old(self) -> None:
+        for checkpoint in self.all()[: -self.keep]:
+            shutil.rmtree(checkpoint.path, ignore_errors=True)
+
+
+def split_parameters(step_cell: nn.Cell, network: Llama) -> tuple[list[Parameter], list[Parameter]]:
+    """The network's parameters, and the rest of the training state (moments, step, loss scale)."""
+    weights = list(network.get_parameters())
+    names = {p.name for p in weights}
+    return weights, [p for p in step_cell.get_parameters() if p.name not in names]
+
+
+def load_parameters(file: Path, parameters: list[Parameter]) -> None:
+    """Fill `parameters` from a safetensors file that holds exactly these names and shapes.
+
+    Raises:
+        UserError: it holds other names or shapes; the first difference is named.
+    """
+    values = load_file(file)
+    expected = {p.name: p for p in parameters}
+    for name in sorted(expected.keys() ^ values.keys()):
+        raise UserError(
+            f"{file} and the model differ in {name}; the recipe's model section is not the one that "
+            "was trained: use the run's own recipe.yaml, or another name for a new run"
+        )
+    for name, parameter in expected.items():
+        value = values[name]
+        if value.shape != parameter.shape:
+            hint = "; the vocabulary differs" if name in ("embedding", "output") else ""
+            raise UserError(
+                f"{file}: {name} has shape {value.shape}, the model wants {parameter.shape}{hint}; "
+                "use the run's own recipe.yaml, or another name for a new run"
+            )
+        parameter.set_data(Tensor(np.ascontiguousarray(value)))

@@ -1,0 +1,69 @@
+"""Where the network runs: device target, compute type, and how fast its matrix products are."""
+
+import time
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from common.errors import UserError
+
+TARGETS = ("Ascend", "GPU", "CPU")
+DEFAULT_DTYPE = {"Ascend": "bfloat16", "GPU": "float16", "CPU": "float32"}
+
+
+def select_device(name: str = "auto") -> str:
+    """Set graph mode and the device target; returns CPU, GPU or Ascend.
+
+    Raises:
+        UserError: this machine, or this build of MindSpore, has no such device.
+    """
+    found = [target for target in TARGETS if ms.hal.is_available(target)]
+    target = found[0] if name == "auto" else name
+    if target not in found:
+        raise UserError(
+            f"train.device is {name}, but MindSpore finds only {', '.join(found)} here; "
+            "set train.device to one of these or mend the driver (docs/devices.md)"
+        )
+    ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_device(target)
+    return target
+
+
+def select_dtype(name: str, target: str):
+    """The mindspore type of the matrix products for a recipe's `train.compute_dtype`.
+
+    Raises:
+        UserError: bfloat16 on the CPU, which has no kernels for it.
+    """
+    name = DEFAULT_DTYPE[target] if name == "auto" else name
+    if name == "bfloat16" and target == "CPU":
+        raise UserError(
+            "train.compute_dtype is bfloat16, for which MindSpore has no kernels on the CPU; "
+            "use float32 there"
+        )
+    return getattr(mstype, name)
+
+
+class _Product(nn.Cell):
+    """One matrix product."""
+
+    def __init__(self):
+        super().__init__()
+        self.matmul = ops.MatMul(transpose_b=True)
+
+    def construct(self, a, b):
+        return self.matmul(a, b)
+
+
+def measure_peak_flops(dtype, size: int = 2048, repeats: int = 8) -> float:
+    """Operations a second of the best of some (size, size) matrix products, the peak behind MFU."""
+    a = Tensor(np.ones((size, size), np.float32)).astype(dtype)
+    product = _Product()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        product(a, a).asnumpy()
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)

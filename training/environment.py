@@ -1,0 +1,12 @@
+"""Environment variables that keep MindSpore and MindFormers quiet and out of the working folder."""
+
+import os
+from pathlib import Path
+
+
+def prepare_environment(run_dir: Path) -> None:
+    """Must run before mindspore is first imported; what the user has set stays."""
+    scratch = run_dir / "framework"
+    os.environ.setdefault("GLOG_v", "3")
+    os.environ.setdefault("MS_OM_PATH", str(scratch))
+    os.environ.setdefault("LOCAL_DEFAULT_PATH", str(scratch))

@@ -1,0 +1,97 @@
+"""A run directory: everything that evaluation, export and resuming need."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, Optional
+
+from mindspore import dtype as mstype
+
+from common.errors import UserError
+from common.files import PathLike, atomic_open
+from model.llama import Llama
+from recipe import Recipe, load_recipe, save_recipe
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
+from training.checkpoint import WEIGHTS, Checkpoint, CheckpointFolder, load_parameters
+
+log = logging.getLogger(__name__)
+
+RECIPE, METRICS, LOG = "recipe.yaml", "metrics.jsonl", "train.log"
+
+
+class Run:
+    """out/<name>/: recipe.yaml, tokenizer.model, checkpoints/, latest, metrics.jsonl, train.log."""
+
+    def __init__(self, path: Path, recipe: Recipe):
+        self.path, self.recipe = path, recipe
+        self.checkpoints = CheckpointFolder(path, recipe.train.keep_checkpoints)
+
+    @classmethod
+    def open(cls, path: PathLike, overrides=()) -> "Run":
+        """Open an existing run; `overrides` are options such as `--eval.top_k 5`.
+
+        Raises:
+            UserError: the folder holds no run.
+        """
+        path = Path(path)
+        if not (path / RECIPE).is_file():
+            raise UserError(f"{path} is not a run directory: it has no {RECIPE}; run pretrain.py")
+        return cls(path, load_recipe(path / RECIPE, overrides))
+
+    @classmethod
+    def create(cls, recipe: Recipe, tokenizer: Tokenizer) -> "Run":
+        """Make the folder of a resolved recipe, with the recipe and the tokenizer in it."""
+        run = cls(recipe.run_dir, recipe)
+        save_recipe(recipe, run.path / RECIPE)
+        tokenizer.save(run.path)
+        return run
+
+    def tokenizer(self) -> Tokenizer:
+        """The run's own copy of its tokenizer."""
+        return load_tokenizer(self.recipe.tokenizer.kind, self.path)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl; a last line cut by a crash is left out."""
+        records = []
+        if (self.path / METRICS).is_file():
+            for line in (self.path / METRICS).read_text(encoding="utf-8").splitlines():
+                try:
+                    records.append(json.loads(line))
+                except ValueError:
+                    continue
+        return records
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop records after `step`: a resumed run writes them again."""
+        kept = [record for record in self.metrics() if record["step"] <= step]
+        with atomic_open(self.path / METRICS, "w") as file:
+            file.writelines(json.dumps(record) + "\n" for record in kept)
+
+    def newest_checkpoint(self) -> Optional[Checkpoint]:
+        """The newest sound checkpoint, if there is one."""
+        return self.checkpoints.newest(log.warning)
+
+    def load_model(self, compute_dtype=mstype.float32) -> Llama:
+        """The network with the weights of the newest checkpoint.
+
+        Raises:
+            UserError: there is no checkpoint, or it does not fit the recipe.
+        """
+        checkpoint = self.newest_checkpoint()
+        if checkpoint is None:
+            raise UserError(f"{self.path} has no checkpoint yet; run pretrain.py")
+        network = Llama(self.recipe.model, compute_dtype)
+        load_parameters(checkpoint.path / WEIGHTS, list(network.get_parameters()))
+        return network
+
+
+def newest_run(out_dir: PathLike) -> Path:
+    """The run under `out_dir` that was trained last.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [path.parent for path in Path(out_dir).glob(f"*/{RECIPE}")]
+    if not runs:
+        raise UserError(f"no run in {out_dir}/; run python pretrain.py first")
+    return max(runs, key=lambda path: max(f.stat().st_mtime for f in path.iterdir()))

@@ -1,0 +1,31 @@
+"""SIGTERM and Ctrl-C end a run after its current step instead of in the middle of one."""
+
+import signal
+from types import TracebackType
+from typing import Optional
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignal:
+    """Within a `with` block, remembers the first such signal in `name`; a second one kills."""
+
+    def __init__(self):
+        self.name: Optional[str] = None
+        self.number = 0
+
+    def __enter__(self) -> "StopSignal":
+        """Install the handlers."""
+        self._previous = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: Optional[type], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        """Put the earlier handlers back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame) -> None:
+        self.name, self.number = signal.Signals(number).name, number
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
