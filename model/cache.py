@@ -47,9 +47,9 @@ class DecodeStep(nn.Cell):
         return ops.broadcast_to(row, (*self.shape[:2], groups, self.shape[2]))
 
     def store(self, cache, rows, x):
-        """Write x, (B, K, 1, C), to rows of a cache, and read all of it: (B, K, T, C)."""
-        x = x.reshape(-1, self.config.head_dim).astype(mstype.float32)
-        return self.scatter(cache, rows, x).reshape(self.shape)
+        """Write x, (B, K, 1, C), to rows of a cache, and read all in x's type: (B, K, T, C)."""
+        new = x.reshape(-1, self.config.head_dim).astype(mstype.float32)
+        return self.scatter(cache, rows, new).reshape(self.shape).astype(x.dtype)
 
     def construct(self, tokens, position):
         """Scores of the ids after tokens, (B,) int32, at a scalar position: (B, V) float32."""

@@ -26,9 +26,12 @@ class PlainRotary(nn.Cell):
         self.halves = ops.Split(-1, 2)
 
     def turn(self, x, cos, sin):
-        """Turn the pairs (x_i, x_{i + C/2}) by the angles whose cosines and sines are given."""
+        """Turn the pairs (x_i, x_{i + C/2}) by the angles whose cosines and sines are given.
+
+        The tables are float32, so the turn is too; the result is in the type of x.
+        """
         a, b = self.halves(x)
-        return ops.concat((a * cos - b * sin, b * cos + a * sin), -1)
+        return ops.concat((a * cos - b * sin, b * cos + a * sin), -1).astype(x.dtype)
 
     def construct(self, x, cos, sin):
         """Turn x, (B, H, T, C), by cos and sin, (T, C/2)."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
 from mindspore import Parameter, Tensor, nn
 from safetensors.numpy import load_file, save
 
@@ -137,4 +136,4 @@ def load_parameters(file: Path, parameters: list[Parameter]) -> None:
                 f"{file}: {name} has shape {value.shape}, the model wants {parameter.shape}{hint}; "
                 "use the run's own recipe.yaml, or another name for a new run"
             )
-        parameter.set_data(Tensor(np.ascontiguousarray(value)))
+        parameter.set_data(Tensor(value))

@@ -1,4 +1,4 @@
-"""Environment variables that keep MindSpore and MindFormers quiet and out of the working folder."""
+"""Environment variables that keep the frameworks quiet and out of the working and home folders."""
 
 import os
 from pathlib import Path
@@ -10,3 +10,4 @@ def prepare_environment(run_dir: Path) -> None:
     os.environ.setdefault("GLOG_v", "3")
     os.environ.setdefault("MS_OM_PATH", str(scratch))
     os.environ.setdefault("LOCAL_DEFAULT_PATH", str(scratch))
+    os.environ.setdefault("MPLCONFIGDIR", str(scratch))

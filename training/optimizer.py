@@ -14,7 +14,7 @@ class AdamW(nn.Cell):
         w -= lr' (m / (sqrt(v) + eps') + decay' w)
 
     With c1 = 1 - beta1^t, c2 = 1 - beta2^t and t = step + 1 it becomes AdamW for
-    lr' = lr sqrt(c2) / c1, eps' = eps sqrt(c2) and decay' = decay lr / lr'.
+    lr' = lr sqrt(c2) / c1, eps' = eps sqrt(c2) and decay' = decay c1 / sqrt(c2).
     Matrices are decayed, vectors (norm weights, biases) are not.
     """
 
@@ -31,10 +31,10 @@ class AdamW(nn.Cell):
         """Apply one update; gradients in the order of the parameters, lr and step scalars."""
         t = step.astype(mstype.float32) + 1.0
         root_c2 = ops.sqrt(1.0 - ops.pow(self.beta2, t))
-        scaled_lr = lr * root_c2 / (1.0 - ops.pow(self.beta1, t))
-        eps = self.eps * root_c2
+        ratio = root_c2 / (1.0 - ops.pow(self.beta1, t))
+        scaled_lr, eps = lr * ratio, self.eps * root_c2
         for i, gradient in enumerate(gradients):
-            decay = self.decays[i] * lr / scaled_lr
+            decay = self.decays[i] / ratio  # not lr / scaled_lr: the last lr may be 0
             self.kernel(
                 self.weights[i], self.m[i], self.v[i],
                 scaled_lr, self.beta1, self.beta2, eps, decay, gradient,

@@ -1,7 +1,7 @@
 """Tiny networks and batches that the tests of this folder share."""
 
 import numpy as np
-from mindspore import Tensor
+from mindspore import ParameterTuple, Tensor, nn, ops
 
 from model.config import ModelConfig
 from model.llama import Llama
@@ -42,3 +42,29 @@ def batch(time: int = TINY["max_seq_len"], rows: int = 2, seed: int = 2) -> list
 
 def tensors(arrays) -> list[Tensor]:
     return [Tensor(array) for array in arrays]
+
+
+def values(network) -> dict[str, np.ndarray]:
+    return {name: p.asnumpy().copy() for name, p in network.parameters_and_names()}
+
+
+class LossAndLogits(nn.Cell):
+    def __init__(self, network):
+        super().__init__(auto_prefix=False)  # parameters keep their names
+        self.network = network
+
+    def construct(self, tokens, targets, loss_weight, segment_ids):
+        loss = self.network(tokens, targets, loss_weight, segment_ids)
+        return loss, self.network.logits(tokens, segment_ids)
+
+
+class Gradients(nn.Cell):
+    """One graph for ((loss, logits), gradients)."""
+
+    def __init__(self, network):
+        super().__init__(auto_prefix=False)
+        weights = ParameterTuple(network.trainable_params())
+        self.grad = ops.value_and_grad(LossAndLogits(network), None, weights, has_aux=True)
+
+    def construct(self, tokens, targets, loss_weight, segment_ids):
+        return self.grad(tokens, targets, loss_weight, segment_ids)

@@ -1,0 +1,127 @@
+"""The forms for the CPU against their plain references, and who gets which."""
+
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from model.attention import (
+    CpuAttention,
+    PlainAttention,
+    attention,
+    causal_bias,
+    document_bias,
+)
+from model.feed_forward import CpuSwiGLU, PlainSwiGLU, swiglu
+from model.loss import CpuOutputLoss, PlainOutputLoss, output_loss
+from model.norm import CpuRMSNorm, PlainRMSNorm, rms_norm
+from model.rope import CpuRotary, PlainRotary, rope_tables, rotary
+
+pytestmark = pytest.mark.usefixtures("graph_mode")
+
+
+class Projected(nn.Cell):
+    """Sum of a form's value times fixed numbers, so that every entry's gradient differs."""
+
+    def __init__(self, form, sens, takes_first):
+        super().__init__()
+        self.form, self.sens, self.takes_first = form, Tensor(sens), takes_first
+
+    def construct(self, *inputs):
+        value = self.form(*inputs)
+        if self.takes_first:
+            value = value[0]
+        return ops.reduce_sum(value * self.sens), value
+
+
+class ValueAndGradients(nn.Cell):
+    def __init__(self, form, sens, positions, takes_first=False):
+        super().__init__()
+        projected = Projected(form, sens, takes_first)
+        self.grad = ops.value_and_grad(projected, positions, None, has_aux=True)
+
+    def construct(self, *inputs):
+        (_, value), gradients = self.grad(*inputs)
+        return value, gradients
+
+
+def check(cpu, plain, inputs, n_gradients, value_shape, takes_first=False):
+    """Value and gradients of the first inputs agree to 1e-5, of the largest where larger than 1."""
+    sens = np.random.default_rng(9).standard_normal(value_shape).astype(np.float32)
+    positions = tuple(range(n_gradients))
+    results = []
+    for form in (cpu, plain):
+        value, gradients = ValueAndGradients(form, sens, positions, takes_first)(*inputs)
+        results.append([value.asnumpy(), *(gradient.asnumpy() for gradient in gradients)])
+    for ours, reference in zip(*results):
+        assert ours.shape == reference.shape and ours.dtype == reference.dtype == np.float32
+        largest = np.abs(reference).max()
+        assert largest > 0.1
+        assert np.abs(ours - reference).max() <= 1e-5 * max(1.0, largest)
+
+
+def normal(*shape, seed=0):
+    return Tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+def test_rms_norm():
+    inputs = (normal(6, 16), normal(16, seed=1))
+    check(CpuRMSNorm(16, 1e-5), PlainRMSNorm(1e-5), inputs, 2, (6, 16))
+
+
+def test_rotary():
+    tables = [np.broadcast_to(t, (2, 3, 5, 4)).copy() for t in rope_tables(8, 5, 100.0)]
+    inputs = (normal(2, 3, 5, 8), *map(Tensor, tables))
+    check(CpuRotary(), PlainRotary(), inputs, 1, (2, 3, 5, 8))
+
+
+def test_attention():
+    """Two rows of documents, two key heads, three query heads to each."""
+    segments = Tensor(np.array([[0, 0, 0, 1, 1], [0, 1, 1, 1, 1]], np.int32))
+    bias = document_bias(segments, causal_bias(5)).asnumpy()
+    bias = Tensor(np.tile(bias, (1, 2, 3, 1)))
+    inputs = (normal(2, 2, 15, 8), normal(2, 2, 5, 8, seed=1), normal(2, 2, 5, 8, seed=2), bias)
+    check(CpuAttention(8), PlainAttention(8), inputs, 3, (2, 2, 15, 8))
+
+
+def test_swiglu():
+    inputs = (normal(6, 10), normal(6, 10, seed=1))
+    check(CpuSwiGLU(), PlainSwiGLU(), inputs, 2, (6, 10))
+
+
+@pytest.fixture
+def loss_inputs():
+    """h, table, targets (one twice) and weights (one 0)."""
+    targets = Tensor(np.array([0, 3, 3, 19, 7, 1], np.int32))
+    weight = Tensor(np.array([1, 0.5, 2, 0, 1, 1], np.float32))
+    return normal(6, 8), normal(20, 8, seed=1), targets, weight
+
+
+def test_output_loss(loss_inputs):
+    forms = CpuOutputLoss(8, mstype.float32), PlainOutputLoss(mstype.float32)
+    check(*forms, loss_inputs, 2, (), takes_first=True)
+
+
+def test_output_loss_of_an_impossible_target_is_finite(loss_inputs):
+    h, table, targets, weight = loss_inputs
+    value, gradients = ValueAndGradients(
+        CpuOutputLoss(8, mstype.float32), np.float32(1), (0, 1), takes_first=True
+    )(h * 1e3, table, targets, weight)
+    for result in (value, *gradients):
+        assert np.isfinite(result.asnumpy()).all()
+
+
+CHOICES = [
+    ("norm", rms_norm, (16, 1e-5), CpuRMSNorm, PlainRMSNorm),
+    ("rope", rotary, (), CpuRotary, PlainRotary),
+    ("attention", attention, (8,), CpuAttention, PlainAttention),
+    ("feed_forward", swiglu, (), CpuSwiGLU, PlainSwiGLU),
+    ("loss", output_loss, (16, mstype.float32), CpuOutputLoss, PlainOutputLoss),
+]
+
+
+@pytest.mark.parametrize("module, choose, arguments, cpu, plain", CHOICES)
+def test_the_device_chooses(module, choose, arguments, cpu, plain, monkeypatch):
+    assert type(choose(*arguments)) is cpu  # these tests run on the CPU
+    monkeypatch.setattr(f"model.{module}.on_cpu", lambda: False)
+    assert type(choose(*arguments)) is plain
