@@ -57,9 +57,8 @@ def print_table(shape: str, rounds: list[list[dict]]) -> None:
     print(f"\n{shape} parameters, {TOKENS[shape]:,} tokens a step, {len(rounds)} rounds")
     for contender in zip(*rounds):
         seconds = median(result["seconds"] for result in contender)
-        ratio = median(
-            theirs["seconds"] / ours["seconds"] for theirs, ours in zip(contender, next(zip(*rounds)))
-        )
+        ours = [results[0] for results in rounds]
+        ratio = median(result["seconds"] / our["seconds"] for result, our in zip(contender, ours))
         peak = max(result["peak_gib"] for result in contender)
         print(
             f"  {contender[0]['name']:28s} {TOKENS[shape] / seconds:8,.0f} tokens/s  "

@@ -77,7 +77,9 @@ def read_json(path: PathLike) -> Any:
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist") from error
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it and make it again") from error
+        raise UserError(
+            f"{path} is not valid JSON ({error}); delete it and make it again"
+        ) from error
 
 
 def sha256_file(path: PathLike) -> str:

@@ -75,7 +75,8 @@ class CpuAttention(PlainAttention):
         dv = self.transposed(p.astype(v.dtype), dout)
         dp = self.scores(dout, v).astype(mstype.float32)
         rows = (dout * out).astype(mstype.float32).reshape(-1, out.shape[-1])
-        spread = self.matmul(self.matmul(rows, self.ones), ops.ones((1, dp.shape[-1]), mstype.float32))
+        row = ops.ones((1, dp.shape[-1]), mstype.float32)
+        spread = self.matmul(self.matmul(rows, self.ones), row)
         ds = (p * (dp - spread.reshape(dp.shape))).astype(q.dtype)
         dq = self.mix(ds, k) * self.scale
         dk = self.transposed(ds, q) * self.scale

@@ -55,7 +55,9 @@ class ModelConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
         if self.vocab_size is not None and self.vocab_size < 1:
-            raise ValueError(f"model.vocab_size is {self.vocab_size}; it must be at least 1 or null")
+            raise ValueError(
+                f"model.vocab_size is {self.vocab_size}; it must be null or at least 1"
+            )
         if self.dim % (2 * self.n_heads):
             raise ValueError(
                 f"model.dim is {self.dim}; with model.n_heads {self.n_heads} "
@@ -63,7 +65,8 @@ class ModelConfig:
             )
         if self.n_heads % self.n_kv_heads:
             raise ValueError(
-                f"model.n_kv_heads is {self.n_kv_heads}; it must divide model.n_heads {self.n_heads}"
+                f"model.n_kv_heads is {self.n_kv_heads}; "
+                f"it must divide model.n_heads {self.n_heads}"
             )
         if self.rope_theta <= 0 or self.norm_eps <= 0:
             raise ValueError("model.rope_theta and model.norm_eps must be positive")
@@ -86,7 +89,7 @@ class ModelConfig:
         return round_up(self.vocab_size, VOCAB_MULTIPLE)
 
     def n_params(self, embedding: bool = True) -> int:
-        """Trainable parameters; a tied table counts once; `embedding=False`: blocks and norms only."""
+        """Trainable parameters, a tied table once; `embedding=False`: blocks and norms only."""
         attention = 2 * self.dim * (self.dim + self.kv_dim)
         if self.attention_bias:
             attention += self.dim + 2 * self.kv_dim

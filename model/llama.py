@@ -99,9 +99,9 @@ class Llama(nn.Cell):
         self.embedding = Parameter(Tensor(np.zeros(rows, np.float32)))
         self.layers = nn.CellList([Block(config, compute_dtype) for _ in range(config.n_layers)])
         self.norm = RMSNorm(config.dim, config.norm_eps)
-        self.output = (
-            self.embedding if config.tie_embeddings else Parameter(Tensor(np.zeros(rows, np.float32)))
-        )
+        self.output = self.embedding
+        if not config.tie_embeddings:
+            self.output = Parameter(Tensor(np.zeros(rows, np.float32)))
         self.loss = output_loss(config.dim, compute_dtype)
         cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
         self.cos, self.sin = Tensor(cos), Tensor(sin)

@@ -64,8 +64,10 @@ class CpuOutputLoss(PlainOutputLoss):
         """Gradients of h and table; targets and weight are data."""
         p = out[1].astype(self.compute_dtype)
         spread = self.matmul((weight * dout[0]).reshape(-1, 1), self.row)
-        dh = (self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
-              - ops.gather(table, targets, 0)) * spread
+        dh = (
+            self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
+            - ops.gather(table, targets, 0)
+        ) * spread
         weighted = h * spread
         dtable = self.transposed(p, weighted.astype(self.compute_dtype)).astype(mstype.float32)
         dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), -weighted)

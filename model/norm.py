@@ -2,7 +2,6 @@
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore import dtype as mstype
 
 from model.device import on_cpu
 

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from typing import Callable, Optional
 
 from mindspore import Callback
 from tqdm import tqdm
@@ -41,11 +42,21 @@ class StepCallback(Callback):
 class Metrics(StepCallback):
     """A log line and a record of metrics.jsonl every `interval` steps."""
 
-    def __init__(self, plan: Plan, start_step: int, run: Run, interval: int, peak_flops: float):
+    def __init__(
+        self,
+        plan: Plan,
+        start_step: int,
+        run: Run,
+        interval: int,
+        peak_flops: float,
+        elapsed: float = 0.0,
+    ):
+        """`peak_flops` of all ranks; `elapsed` seconds were spent before this start."""
         super().__init__(plan, start_step)
         self.path, self.interval, self.peak_flops = run.path / METRICS, interval, peak_flops
         self.losses, self.timed_steps = [], 0
-        self.started = self.mark = time.perf_counter()
+        self.mark = time.perf_counter()
+        self.started = self.mark - elapsed
         self.progress = tqdm(total=plan.max_steps, initial=start_step, unit="step", disable=None)
 
     def on_step(self, step, outputs, run_context):
@@ -64,8 +75,14 @@ class Metrics(StepCallback):
 
     def _leave_out_compilation(self, loss) -> None:
         float(loss)  # waits for the device
-        log.info(f"first step, with compilation: {time.perf_counter() - self.started:.1f} s")
-        self.mark, self.timed_steps = time.perf_counter(), 0
+        now = time.perf_counter()
+        log.info(f"first step, with compilation: {now - self.mark:.1f} s")
+        self.mark, self.timed_steps = now, 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the run so far, earlier starts included."""
+        return time.perf_counter() - self.started
 
     def _report(self, step: int, grad_norm: float, lr: float) -> None:
         loss = sum(float(value) for value in self.losses) / len(self.losses)
@@ -76,18 +93,29 @@ class Metrics(StepCallback):
         log.info(
             f"step {step:>6,}/{self.plan.max_steps:,} {step / self.plan.max_steps:4.0%}  "
             f"loss {loss:.4f}  lr {lr:.2e}  grad norm {grad_norm:.2f}  {speed:,.0f} tokens/s  "
-            f"MFU {mfu:.0%}  elapsed {clock(now - self.started)}  ETA {clock(eta)}"
+            f"MFU {mfu:.0%}  elapsed {clock(self.elapsed)}  ETA {clock(eta)}"
         )
         tokens = step * self.plan.tokens_per_step
-        self.record(step=step, tokens=tokens, loss=loss, lr=lr, grad_norm=grad_norm,
-                    tokens_per_s=speed, mfu=mfu, elapsed_s=now - self.started)
+        self.record(
+            step=step,
+            tokens=tokens,
+            loss=loss,
+            lr=lr,
+            grad_norm=grad_norm,
+            tokens_per_s=speed,
+            mfu=mfu,
+            elapsed_s=self.elapsed,
+        )
         self.losses, self.timed_steps, self.mark = [], 0, now
 
     def record(self, **values) -> None:
         """Append one line to metrics.jsonl; what is not finite becomes null, as JSON wants."""
         finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(finite) + "\n")
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(finite) + "\n")
+        except OSError as error:  # a full disk must not end the run
+            log.error(f"{self.path}: {error.strerror}; step {values['step']:,} is not recorded")
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -98,16 +126,27 @@ class Metrics(StepCallback):
 
 
 class Evaluate(StepCallback):
-    """Held-out loss every `interval` steps and after the last one."""
+    """Held-out loss every `interval` steps and after the last one; all ranks take part."""
 
-    def __init__(self, plan: Plan, start_step: int, metrics: Metrics, held_out: HeldOut,
-                 interval: int, rows: int):
+    def __init__(
+        self,
+        plan: Plan,
+        start_step: int,
+        held_out: HeldOut,
+        interval: int,
+        rows: int,
+        metrics: Optional[Metrics] = None,
+    ):
+        """Without `metrics`, as on every rank but the first, the result is not written down."""
         super().__init__(plan, start_step)
         self.metrics, self.held_out, self.interval, self.rows = metrics, held_out, interval, rows
 
     def on_step(self, step, outputs, run_context):
         """Measure and write down."""
         if not self.is_due(step, self.interval):
+            return
+        if self.metrics is None:
+            self.held_out.evaluate(self.rows)
             return
         with self.metrics.paused():
             result = self.held_out.evaluate(self.rows)
@@ -121,10 +160,22 @@ class Evaluate(StepCallback):
 class Save(StepCallback):
     """A checkpoint every `interval` steps, after the last one, and when a signal asks to stop."""
 
-    def __init__(self, plan: Plan, start_step: int, metrics: Metrics, save, interval: int,
-                 stop: StopSignal):
+    def __init__(
+        self,
+        plan: Plan,
+        start_step: int,
+        metrics: Metrics,
+        save: Callable[[int, float], None],
+        interval: int,
+        stop: StopSignal,
+    ):
+        """`save` writes the checkpoint of a step, given the seconds that the run took so far."""
         super().__init__(plan, start_step)
         self.metrics, self.save, self.interval, self.stop = metrics, save, interval, stop
+
+    def on_train_step_begin(self, run_context):
+        """MindSpore's data pipeline takes SIGINT for itself when it starts: take it back."""
+        self.stop.install()
 
     def on_step(self, step, outputs, run_context):
         """Save if due; a full disk is reported and training goes on."""
@@ -132,7 +183,7 @@ class Save(StepCallback):
             return
         with self.metrics.paused():
             try:
-                self.save(step)
+                self.save(step, self.metrics.elapsed)
             except UserError as error:
                 log.error(f"checkpoint of step {step:,} not saved: {error}")
         if self.stop.name:

@@ -73,8 +73,9 @@ class CheckpointFolder:
             raise UserError(f"every checkpoint in {self.folder} is damaged; nothing to go on from")
         return None
 
-    def save(self, step: int, weights: list[Parameter], optimizer: list[Parameter],
-             state: dict[str, Any]) -> Checkpoint:
+    def save(
+        self, step: int, weights: list[Parameter], optimizer: list[Parameter], state: dict[str, Any]
+    ) -> Checkpoint:
         """Write a checkpoint under a temporary name, rename it, then point `latest` to it.
 
         Raises:
@@ -91,8 +92,10 @@ class CheckpointFolder:
                 with atomic_open(temporary / name) as file:
                     file.write(save({p.name: p.asnumpy() for p in parameters}))
                 digests[name] = sha256_file(temporary / name)
-            write_json(temporary / STATE, {"format_version": FORMAT_VERSION, "step": step,
-                                           **state, "sha256": digests})
+            write_json(
+                temporary / STATE,
+                {"format_version": FORMAT_VERSION, "step": step, **state, "sha256": digests},
+            )
             shutil.rmtree(final, ignore_errors=True)
             os.rename(temporary, final)
             fsync_folder(self.folder)
@@ -125,8 +128,8 @@ def load_parameters(file: Path, parameters: list[Parameter]) -> None:
     expected = {p.name: p for p in parameters}
     for name in sorted(expected.keys() ^ values.keys()):
         raise UserError(
-            f"{file} and the model differ in {name}; the recipe's model section is not the one that "
-            "was trained: use the run's own recipe.yaml, or another name for a new run"
+            f"{file} and the model differ in {name}; the recipe's model section is not the one "
+            "that was trained: use the run's own recipe.yaml, or another name for a new run"
         )
     for name, parameter in expected.items():
         value = values[name]

@@ -59,8 +59,16 @@ class TrainConfig:
         Raises:
             ValueError: names the field.
         """
-        for name in ("max_steps", "tokens_per_step", "micro_batch", "max_bad_steps", "log_interval",
-                     "eval_interval", "save_interval", "keep_checkpoints"):
+        for name in (
+            "max_steps",
+            "tokens_per_step",
+            "micro_batch",
+            "max_bad_steps",
+            "log_interval",
+            "eval_interval",
+            "save_interval",
+            "keep_checkpoints",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("learning_rate", "adam_eps", "grad_clip"):

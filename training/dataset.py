@@ -36,8 +36,17 @@ class RowStream:
     is resumed by starting at a later position. A batch may span two epochs, so no row is dropped.
     """
 
-    def __init__(self, file: TokenFile, seq_len: int, eos_id: int, seed: int, start: int,
-                 length: int, rank: int = 0, world: int = 1):
+    def __init__(
+        self,
+        file: TokenFile,
+        seq_len: int,
+        eos_id: int,
+        seed: int,
+        start: int,
+        length: int,
+        rank: int = 0,
+        world: int = 1,
+    ):
         """`start` counts positions of all ranks; `length` counts rows of this rank."""
         self.file, self.seq_len, self.eos_id, self.seed = file, seq_len, eos_id, seed
         self.start, self.length, self.rank, self.world = start, length, rank, world
@@ -65,6 +74,7 @@ class RowStream:
 def batches(stream: RowStream, micro_batch: int) -> GeneratorDataset:
     """The stream in micro-batches, each field (micro_batch, T)."""
     # One reading thread keeps the order; a row is a few KB from a memory map.
-    rows = GeneratorDataset(stream, COLUMNS, shuffle=False, num_parallel_workers=1,
-                            python_multiprocessing=False)
+    rows = GeneratorDataset(
+        stream, COLUMNS, shuffle=False, num_parallel_workers=1, python_multiprocessing=False
+    )
     return rows.batch(micro_batch, drop_remainder=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 from mindspore import Tensor
@@ -39,8 +40,16 @@ class HeldOutResult:
 class HeldOut:
     """Measures a network on a token file, in batches of fixed shape shared among the ranks."""
 
-    def __init__(self, network: Llama, file: TokenFile, eos_id: int, batch: int,
-                 world: World = World()):
+    def __init__(
+        self,
+        network: Llama,
+        file: TokenFile,
+        eos_id: int,
+        batch: int,
+        world: Optional[World] = None,
+    ):
+        """`batch` rows are measured at once by each rank of `world`; None: this process alone."""
+        world = world or World()
         self.network, self.file, self.eos_id, self.batch = network, file, eos_id, batch
         self.world, self.reduce = world, all_reduce_sum()
         self.seq_len = network.config.max_seq_len

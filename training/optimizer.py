@@ -6,6 +6,7 @@ from mindspore import dtype as mstype
 
 from training.config import TrainConfig
 
+
 class AdamW(nn.Cell):
     """Updates its weights in place; called with (gradients, lr, step), step counting from 0.
 
@@ -36,8 +37,15 @@ class AdamW(nn.Cell):
         for i, gradient in enumerate(gradients):
             decay = self.decays[i] / ratio  # not lr / scaled_lr: the last lr may be 0
             self.kernel(
-                self.weights[i], self.m[i], self.v[i],
-                scaled_lr, self.beta1, self.beta2, eps, decay, gradient,
+                self.weights[i],
+                self.m[i],
+                self.v[i],
+                scaled_lr,
+                self.beta1,
+                self.beta2,
+                eps,
+                decay,
+                gradient,
             )
 
 

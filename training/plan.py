@@ -41,8 +41,9 @@ class Plan:
         """
         model, tokens = self.model, self.micro_batch * self.model.max_seq_len
         copies = 4 if self.micro_batches == 1 else 5
-        kept = model.n_layers * (14 * model.dim + 4 * model.hidden_dim
-                                 + 2 * model.n_heads * model.max_seq_len)
+        kept = model.n_layers * (
+            14 * model.dim + 4 * model.hidden_dim + 2 * model.n_heads * model.max_seq_len
+        )
         return BYTES_FLOAT32 * (
             copies * model.n_params() + tokens * (2 * model.padded_vocab_size + kept)
         )
@@ -67,8 +68,9 @@ class Plan:
         ]
 
 
-def make_plan(recipe: Recipe, model: ModelConfig, train: TokenFile, val: TokenFile,
-              world: World) -> Plan:
+def make_plan(
+    recipe: Recipe, model: ModelConfig, train: TokenFile, val: TokenFile, world: World
+) -> Plan:
     """Work out the sizes of a run.
 
     Raises:
@@ -79,14 +81,16 @@ def make_plan(recipe: Recipe, model: ModelConfig, train: TokenFile, val: TokenFi
     per_pass = config.micro_batch * world.size
     if rows_per_step % per_pass:
         raise UserError(
-            f"train.tokens_per_step is {config.tokens_per_step}; with {world.size} ranks it must be "
-            f"a multiple of train.micro_batch * model.max_seq_len * ranks = {per_pass * seq_len}"
+            f"train.tokens_per_step is {config.tokens_per_step}; with {world.size} ranks it must "
+            f"be a multiple of train.micro_batch * model.max_seq_len * ranks = {per_pass * seq_len}"
         )
     if not n_rows(train.n_tokens, seq_len):
         raise UserError(
-            f"{train.path} has {train.n_tokens} tokens, fewer than one row of model.max_seq_len + 1 "
-            f"= {seq_len + 1}; add text or shorten model.max_seq_len"
+            f"{train.path} has {train.n_tokens} tokens, fewer than one row of model.max_seq_len + "
+            f"1 = {seq_len + 1}; add text or shorten model.max_seq_len"
         )
+    if val.n_tokens < 2:
+        raise UserError(f"{val.path} has only {val.n_tokens} token; raise data.val_fraction")
     return Plan(
         model=model,
         max_steps=config.max_steps,

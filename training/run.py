@@ -94,4 +94,5 @@ def newest_run(out_dir: PathLike) -> Path:
     runs = [path.parent for path in Path(out_dir).glob(f"*/{RECIPE}")]
     if not runs:
         raise UserError(f"no run in {out_dir}/; run python pretrain.py first")
-    return max(runs, key=lambda path: max(f.stat().st_mtime for f in path.iterdir()))
+    # Written anew at each start of pretrain.py, and by nothing else.
+    return max(runs, key=lambda path: (path / RECIPE).stat().st_mtime)

@@ -16,11 +16,19 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         """Install the handlers."""
-        self._previous = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+        self.install()
         return self
 
-    def __exit__(self, kind: Optional[type], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def install(self) -> None:
+        """Put the handlers in place, again if another library has put its own there."""
+        if self.name is None:
+            for number in SIGNALS:
+                signal.signal(number, self._remember)
+
+    def __exit__(
+        self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
         """Put the earlier handlers back."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)

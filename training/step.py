@@ -47,17 +47,24 @@ class TrainStep(nn.Cell):
     Gradients are of the loss summed over `micro_batches` calls and all ranks, divided by the
     summed loss weights, so neither the split into micro-batches nor the number of ranks matters.
     A step whose gradient is not finite changes no weight and no moment; it counts in `bad_steps`,
-    and with float16 it halves the loss scale. The state of the run (step, loss scale) lives in
-    Parameters, so that a checkpoint of this cell holds all of it.
+    and with float16 it halves the loss scale (mixed precision training, arXiv:1710.03740). The
+    state of the run (step, loss scale) lives in Parameters, so that a checkpoint of this cell
+    holds all of it; load one before the first call.
     """
 
-    def __init__(self, network: nn.Cell, config: TrainConfig, micro_batches: int = 1,
-                 dynamic_scale: bool = False):
+    def __init__(
+        self,
+        network: nn.Cell,
+        config: TrainConfig,
+        micro_batches: int = 1,
+        dynamic_scale: bool = False,
+    ):
         super().__init__(auto_prefix=False)
         self.network, self.micro_batches, self.dynamic_scale = network, micro_batches, dynamic_scale
         self.grad_clip = config.grad_clip
         self.loss_scale = _state("loss_scale", config.loss_scale if dynamic_scale else 1.0)
         self.step = _state("step", 0, mstype.int32)
+        self.updates = _state("updates", 0, mstype.int32)
         self.good_steps = _state("good_steps", 0, mstype.int32)
         self.bad_steps = _state("bad_steps", 0, mstype.int32)
         self.learning_rates = Tensor(learning_rates(config))
@@ -101,7 +108,8 @@ class TrainStep(nn.Cell):
         lr = self.learning_rates[self.step]
         if ops.isfinite(norm):
             factor = unscale * ops.minimum(1.0, self.grad_clip / (norm + 1e-6))
-            self.optimizer(self.map(ops.partial(_scaled, factor), gradients), lr, self.step)
+            self.optimizer(self.map(ops.partial(_scaled, factor), gradients), lr, self.updates)
+            ops.assign_add(self.updates, 1)
             ops.assign(self.bad_steps, 0)
             ops.assign_add(self.good_steps, 1)
             if self.dynamic_scale and self.good_steps == GROWTH_INTERVAL:

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 
+import mindspore as ms
 from mindspore import Model
 from mindspore import dtype as mstype
 
@@ -47,20 +48,26 @@ def train(recipe: Recipe) -> int:
 
     network = Llama(model_config, dtype, recipe.train.seed)
     step_cell = TrainStep(network, recipe.train, plan.micro_batches, dtype == mstype.float16)
-    start_step = restore(run, step_cell, network)
+    start_step, elapsed = restore(run, step_cell, network)
     if start_step >= plan.max_steps:
-        log.info(f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
-                 "to train on, or choose another name")
+        log.info(
+            f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
+            "to train on, or choose another name"
+        )
         return 0
     stream = RowStream(
-        train_file, model_config.max_seq_len, tokenizer.eos_id, recipe.train.seed,
+        train_file,
+        model_config.max_seq_len,
+        tokenizer.eos_id,
+        recipe.train.seed,
         start=start_step * plan.rows_per_step,
         length=(plan.max_steps - start_step) * plan.micro_batches * plan.micro_batch,
-        rank=world.rank, world=world.size,
+        rank=world.rank,
+        world=world.size,
     )
     held_out = HeldOut(network, val_file, tokenizer.eos_id, plan.micro_batch, world)
     with StopSignal() as stop:
-        hooks = make_callbacks(recipe, plan, run, start_step, stop, step_cell, held_out, world)
+        hooks = make_callbacks(run, plan, start_step, elapsed, stop, step_cell, held_out, world)
         Model(step_cell).train(1, batches(stream, plan.micro_batch), hooks, dataset_sink_mode=False)
     return 128 + stop.number if stop.name else 0
 
@@ -103,18 +110,25 @@ def open_run(recipe: Recipe, tokenizer: Tokenizer, world: World) -> Run:
     if run.checkpoints.all():
         old = Run.open(run.path)
         if recipe.train.resume == "never":
-            raise UserError(f"{run.path} holds checkpoints and train.resume is never; "
-                            "choose another name or delete that folder")
+            raise UserError(
+                f"{run.path} holds checkpoints and train.resume is never; "
+                "choose another name or delete that folder"
+            )
         if old.recipe.model != recipe.model:
-            changed = [f.name for f in dataclasses.fields(ModelConfig)
-                       if getattr(old.recipe.model, f.name) != getattr(recipe.model, f.name)]
+            changed = [
+                f.name
+                for f in dataclasses.fields(ModelConfig)
+                if getattr(old.recipe.model, f.name) != getattr(recipe.model, f.name)
+            ]
             raise UserError(
                 f"{run.path} was trained with another model: {', '.join(changed)} of the model "
                 f"section differ from {run.path / RECIPE}; put them back or choose another name"
             )
         if old.tokenizer().fingerprint != tokenizer.fingerprint:
-            raise UserError(f"{run.path} was trained with another tokenizer than "
-                            f"{tokenizer.model_file}; choose another name")
+            raise UserError(
+                f"{run.path} was trained with another tokenizer than "
+                f"{tokenizer.model_file}; choose another name"
+            )
     if world.rank == 0:
         run = Run.create(recipe, tokenizer)
         set_up_logging(run.path / LOG)
@@ -123,37 +137,50 @@ def open_run(recipe: Recipe, tokenizer: Tokenizer, world: World) -> Run:
     return run
 
 
-def restore(run: Run, step_cell: TrainStep, network: Llama) -> int:
-    """Load the newest sound checkpoint; returns the steps already done."""
+def restore(run: Run, step_cell: TrainStep, network: Llama) -> tuple[int, float]:
+    """Load the newest sound checkpoint; returns the steps done and the seconds they took."""
     checkpoint = run.newest_checkpoint()
     if checkpoint is None:
-        return 0
+        return 0, 0.0
     weights, optimizer = split_parameters(step_cell, network)
     load_parameters(checkpoint.path / WEIGHTS, weights)
     load_parameters(checkpoint.path / OPTIMIZER, optimizer)
     log.info(f"going on from {checkpoint.path}")
-    return checkpoint.step
+    return checkpoint.step, checkpoint.state()["elapsed_s"]
 
 
-def make_callbacks(recipe: Recipe, plan: Plan, run: Run, start_step: int, stop: StopSignal,
-                   step_cell: TrainStep, held_out: HeldOut, world: World) -> list:
-    """The callbacks of this rank; only rank 0 writes."""
-    config = recipe.train
-    weights, optimizer = split_parameters(step_cell, held_out.network)
+def make_callbacks(
+    run: Run,
+    plan: Plan,
+    start_step: int,
+    elapsed: float,
+    stop: StopSignal,
+    step_cell: TrainStep,
+    held_out: HeldOut,
+    world: World,
+) -> list[callbacks.StepCallback]:
+    """The callbacks of this rank; only rank 0 writes files."""
+    config, network = run.recipe.train, step_cell.network
+    dtype = network.compute_dtype
+    weights, optimizer = split_parameters(step_cell, network)
 
-    def save(step: int) -> None:
-        if world.rank == 0:
-            state = {"tokens": step * plan.tokens_per_step}
-            run.checkpoints.save(step, weights, optimizer, state)
+    def save(step: int, seconds: float) -> None:
+        state = {
+            "tokens": step * plan.tokens_per_step,
+            "elapsed_s": seconds,
+            "device": ms.get_context("device_target"),
+            "compute_dtype": str(dtype).lower(),
+        }
+        run.checkpoints.save(step, weights, optimizer, state)
 
+    peak_flops = world.size * measure_peak_flops(dtype)
+    metrics = saver = None
     if world.rank == 0:
         run.cut_metrics(start_step)
-    peak_flops = world.size * measure_peak_flops(step_cell.network.compute_dtype)
-    metrics = callbacks.Metrics(plan, start_step, run, config.log_interval, peak_flops)
-    return [
-        metrics,
-        callbacks.Evaluate(plan, start_step, metrics, held_out, config.eval_interval,
-                           config.eval_rows),
-        callbacks.Save(plan, start_step, metrics, save, config.save_interval, stop),
-        callbacks.StopWhenBad(plan, start_step, config.max_bad_steps),
-    ]
+        metrics = callbacks.Metrics(plan, start_step, run, config.log_interval, peak_flops, elapsed)
+        saver = callbacks.Save(plan, start_step, metrics, save, config.save_interval, stop)
+    evaluate = callbacks.Evaluate(
+        plan, start_step, held_out, config.eval_interval, config.eval_rows, metrics
+    )
+    stop_when_bad = callbacks.StopWhenBad(plan, start_step, config.max_bad_steps)
+    return [hook for hook in (metrics, evaluate, saver, stop_when_bad) if hook]

@@ -1,0 +1,64 @@
+"""Two ranks under msrun train as one process with the same global batch does."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpus.token_file import TokenFileWriter
+
+BIN = Path(sys.executable).parent
+WORKER = "tests/training/dp_worker.py"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def start(command: list[str], repo: Path) -> None:
+    # msrun starts `python` from the path, and its workers import from the repository.
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(repo)}
+    done = subprocess.run(
+        command, cwd=repo, env=env, capture_output=True, encoding="utf-8", timeout=200
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def results(repo, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("parallel")
+    with TokenFileWriter(folder / "ids.bin", 64) as writer:
+        writer.write([(11 * i * i + 5 * i) % 64 for i in range(16 * 40)])
+    data = str(folder / "ids.bin")
+    start([sys.executable, WORKER, data, str(folder / "one")], repo)
+    msrun = [
+        str(BIN / "msrun"), "--worker_num=2", "--local_worker_num=2", "--join=True",
+        f"--master_port={free_port()}", f"--log_dir={folder / 'log'}",
+    ]  # fmt: skip
+    start([*msrun, WORKER, data, str(folder / "two")], repo)
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in ("one-0", "two-0", "two-1")}
+
+
+def test_the_ranks_are_identical_to_the_bit(results):
+    assert results["two-0"].keys() == results["two-1"].keys()
+    for name, value in results["two-0"].items():
+        assert np.array_equal(value, results["two-1"][name]), name
+
+
+def test_two_ranks_equal_one_process(results):
+    one, two = results["one-0"], results["two-0"]
+    assert np.allclose(one["losses"], two["losses"], atol=1e-5)
+    for name, value in one.items():
+        assert np.allclose(value, two[name], atol=1e-5), name
+    assert one["losses"][-1] < one["losses"][0]
+
+
+def test_the_held_out_loss_is_shared(results):
+    assert results["two-0"]["nats"] == pytest.approx(float(results["one-0"]["nats"]), rel=1e-5)

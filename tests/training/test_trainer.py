@@ -1,0 +1,117 @@
+"""What `train` refuses before its first step, each with one sentence that names the mend."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from common.errors import UserError
+from corpus.pipeline import build
+from corpus.token_file import TRAIN_NAME
+from recipe import load_recipe
+from tests.evaluation.cases import REPO, make_run
+from training.parallel import World
+from training.plan import make_plan
+from training.run import Run, newest_run
+from training.trainer import fit_vocabulary, open_checked, train
+
+pytestmark = pytest.mark.usefixtures("graph_mode")
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    """A run of the debug recipe that has one checkpoint, with its data."""
+    return make_run(tmp_path)
+
+
+def changed(run: Run, section: str, **values):
+    """The run's recipe with some fields of one section replaced."""
+    part = dataclasses.replace(getattr(run.recipe, section), **values)
+    return dataclasses.replace(run.recipe, **{section: part})
+
+
+def test_data_made_with_another_tokenizer(run):
+    smaller = dataclasses.replace(run.recipe.tokenizer, vocab_size=500)
+    elsewhere = dataclasses.replace(run.recipe.data, dir=f"{run.recipe.data.dir}-500")
+    build(smaller, elsewhere)
+    recipe = changed(run, "tokenizer", path=elsewhere.dir)
+    with pytest.raises(UserError, match="was made with another tokenizer"):
+        train(recipe)
+
+
+def test_a_token_outside_the_vocabulary(run):
+    path = run.path.parent.parent / "data" / TRAIN_NAME
+    ids = np.fromfile(path, np.uint16)
+    ids[5] = 60_000
+    ids.tofile(path)
+    with pytest.raises(UserError, match="token id 60000 at position 5"):
+        open_checked(run.recipe, run.tokenizer())
+
+
+def test_an_odd_file(run):
+    path = run.path.parent.parent / "data" / TRAIN_NAME
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="not a multiple of 2"):
+        train(run.recipe)
+
+
+def test_no_data(run):
+    with pytest.raises(UserError, match="run python data_process.py"):
+        train(changed(run, "data", dir=str(run.path / "nothing")))
+
+
+def test_a_vocabulary_that_does_not_match_the_checkpoint(run):
+    with pytest.raises(UserError, match="another model: vocab_size of the model section differ"):
+        train(changed(run, "model", vocab_size=640))
+
+
+def test_another_shape(run):
+    with pytest.raises(UserError, match="n_layers of the model section differ"):
+        train(changed(run, "model", n_layers=3))
+
+
+def test_a_model_smaller_than_the_tokenizer(run):
+    small = dataclasses.replace(run.recipe.model, vocab_size=100)
+    with pytest.raises(UserError, match="model.vocab_size is 100, but .* has 600 ids"):
+        fit_vocabulary(small, run.tokenizer())
+
+
+def test_starting_anew_over_checkpoints(run):
+    with pytest.raises(UserError, match="train.resume is never"):
+        train(changed(run, "train", resume="never"))
+
+
+def test_bfloat16_on_the_cpu(run):
+    with pytest.raises(UserError, match="use float32"):
+        train(changed(run, "train", compute_dtype="bfloat16"))
+
+
+def test_ranks_that_cannot_share_the_batch(run):
+    train_file, val_file = open_checked(run.recipe, run.tokenizer())
+    with pytest.raises(UserError, match="with 3 ranks it must be a multiple of .* = 768"):
+        make_plan(run.recipe, run.recipe.model, train_file, val_file, World(0, 3))
+    plan = make_plan(run.recipe, run.recipe.model, train_file, val_file, World())
+    assert (plan.rows_per_step, plan.micro_batches) == (4, 1)
+    assert plan.epochs == pytest.approx(20 * 256 / train_file.n_tokens)
+
+
+def test_data_shorter_than_a_row(run):
+    train_file, val_file = open_checked(run.recipe, run.tokenizer())
+    long = dataclasses.replace(run.recipe.model, max_seq_len=1 << 16)
+    recipe = dataclasses.replace(
+        run.recipe,
+        model=long,
+        train=dataclasses.replace(run.recipe.train, micro_batch=1, tokens_per_step=1 << 16),
+    )
+    with pytest.raises(UserError, match="fewer than one row"):
+        make_plan(recipe, long, train_file, val_file, World())
+
+
+def test_the_newest_run_is_the_one_started_last(run, tmp_path):
+    assert newest_run(tmp_path / "out") == run.path
+    with pytest.raises(UserError, match="run python pretrain.py first"):
+        newest_run(tmp_path / "empty")
+
+
+def test_shipped_recipes_pass_their_own_checks():
+    assert load_recipe(REPO / "configs" / "demo.yaml").run_dir.name == "demo"
