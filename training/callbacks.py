@@ -173,10 +173,6 @@ class Save(StepCallback):
         super().__init__(plan, start_step)
         self.metrics, self.save, self.interval, self.stop = metrics, save, interval, stop
 
-    def on_train_step_begin(self, run_context):
-        """MindSpore's data pipeline takes SIGINT for itself when it starts: take it back."""
-        self.stop.install()
-
     def on_step(self, step, outputs, run_context):
         """Save if due; a full disk is reported and training goes on."""
         if not (self.stop.name or self.is_due(step, self.interval)):

@@ -8,7 +8,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignal:
-    """Within a `with` block, remembers the first such signal in `name`; a second one kills."""
+    """Within a `with` block, remembers the first such signal in `name`; a second one kills.
+
+    While a graph runs, MindSpore turns SIGINT into SIGTERM, so Ctrl-C may go by either name.
+    """
 
     def __init__(self):
         self.name: Optional[str] = None
@@ -16,15 +19,8 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         """Install the handlers."""
-        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
-        self.install()
+        self._previous = {number: signal.signal(number, self._remember) for number in SIGNALS}
         return self
-
-    def install(self) -> None:
-        """Put the handlers in place, again if another library has put its own there."""
-        if self.name is None:
-            for number in SIGNALS:
-                signal.signal(number, self._remember)
 
     def __exit__(
         self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]
