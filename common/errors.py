@@ -9,9 +9,15 @@ class UserError(Exception):
 
 
 def run_main(main: Callable[[], int]) -> None:
-    """Run an entry script and exit: a `UserError` becomes one sentence on stderr and status 1."""
+    """Run an entry script and exit: a `UserError` becomes one sentence on stderr and status 1.
+
+    Ctrl-C ends it with status 130, as a shell reports it.
+    """
     try:
         sys.exit(main())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(130)

@@ -158,32 +158,31 @@ class Evaluate(StepCallback):
 
 
 class Save(StepCallback):
-    """A checkpoint every `interval` steps, after the last one, and when a signal asks to stop."""
+    """A checkpoint every `interval` steps, after the last one, and when a signal ends the run."""
 
     def __init__(
         self,
         plan: Plan,
         start_step: int,
-        metrics: Metrics,
-        save: Callable[[int, float], None],
+        save: Callable[[int], None],
         interval: int,
         stop: StopSignal,
     ):
-        """`save` writes the checkpoint of a step, given the seconds that the run took so far."""
+        """`save` writes the checkpoint of a step; on ranks other than the first it does nothing."""
         super().__init__(plan, start_step)
-        self.metrics, self.save, self.interval, self.stop = metrics, save, interval, stop
+        self.save, self.interval, self.stop = save, interval, stop
 
     def on_step(self, step, outputs, run_context):
         """Save if due; a full disk is reported and training goes on."""
-        if not (self.stop.name or self.is_due(step, self.interval)):
-            return
-        with self.metrics.paused():
+        stopping = self.stop.agreed(step)
+        if stopping or self.is_due(step, self.interval):
             try:
-                self.save(step, self.metrics.elapsed)
+                self.save(step)
             except UserError as error:
                 log.error(f"checkpoint of step {step:,} not saved: {error}")
-        if self.stop.name:
-            log.info(f"stopped by {self.stop.name} after step {step:,}; run again to go on")
+        if stopping:
+            by = self.stop.name or "a signal to another rank"
+            log.info(f"stopped by {by} after step {step:,}; run again to go on")
             run_context.request_stop()
 
 

@@ -38,13 +38,11 @@ class Run:
             raise UserError(f"{path} is not a run directory: it has no {RECIPE}; run pretrain.py")
         return cls(path, load_recipe(path / RECIPE, overrides))
 
-    @classmethod
-    def create(cls, recipe: Recipe, tokenizer: Tokenizer) -> "Run":
-        """Make the folder of a resolved recipe, with the recipe and the tokenizer in it."""
-        run = cls(recipe.run_dir, recipe)
-        save_recipe(recipe, run.path / RECIPE)
-        tokenizer.save(run.path)
-        return run
+    def create(self, tokenizer: Tokenizer, start_step: int = 0) -> None:
+        """Write the recipe and the tokenizer; metrics of steps after `start_step` are dropped."""
+        save_recipe(self.recipe, self.path / RECIPE)
+        tokenizer.save(self.path)
+        self._cut_metrics(start_step)
 
     def tokenizer(self) -> Tokenizer:
         """The run's own copy of its tokenizer."""
@@ -61,8 +59,8 @@ class Run:
                     continue
         return records
 
-    def cut_metrics(self, step: int) -> None:
-        """Drop records after `step`: a resumed run writes them again."""
+    def _cut_metrics(self, step: int) -> None:
+        """A resumed run writes what came after its checkpoint again."""
         kept = [record for record in self.metrics() if record["step"] <= step]
         with atomic_open(self.path / METRICS, "w") as file:
             file.writelines(json.dumps(record) + "\n" for record in kept)

@@ -4,6 +4,11 @@ import signal
 from types import TracebackType
 from typing import Optional
 
+import numpy as np
+from mindspore import Tensor
+
+from training.parallel import World, all_reduce_sum
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -13,9 +18,20 @@ class StopSignal:
     While a graph runs, MindSpore turns SIGINT into SIGTERM, so Ctrl-C may go by either name.
     """
 
-    def __init__(self):
+    def __init__(self, world: Optional[World] = None, interval: int = 1):
+        """Several ranks ask each other every `interval` steps whether one of them was signalled."""
         self.name: Optional[str] = None
         self.number = 0
+        self.world, self.interval, self.reduce = world or World(), interval, all_reduce_sum()
+
+    def agreed(self, step: int) -> bool:
+        """Whether the run ends after `step`; all ranks get the same answer."""
+        if self.world.size == 1:
+            return self.name is not None
+        if step % self.interval:
+            return False
+        signalled = Tensor(np.array([self.name is not None], np.float32))
+        return bool(self.reduce(signalled).asnumpy()[0])
 
     def __enter__(self) -> "StopSignal":
         """Install the handlers."""

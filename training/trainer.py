@@ -2,9 +2,11 @@
 
 import dataclasses
 import logging
+from typing import Optional
 
 import mindspore as ms
-from mindspore import Model
+import numpy as np
+from mindspore import Model, Tensor
 from mindspore import dtype as mstype
 
 from common.errors import UserError
@@ -16,11 +18,17 @@ from model.llama import Llama
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
 from training import callbacks
-from training.checkpoint import OPTIMIZER, WEIGHTS, load_parameters, split_parameters
+from training.checkpoint import (
+    OPTIMIZER,
+    WEIGHTS,
+    Checkpoint,
+    load_parameters,
+    split_parameters,
+)
 from training.dataset import RowStream, batches
 from training.device import measure_peak_flops, select_device, select_dtype
 from training.heldout import HeldOut
-from training.parallel import World, join_world
+from training.parallel import World, all_reduce_sum, join_world
 from training.plan import Plan, make_plan
 from training.run import LOG, RECIPE, Run
 from training.signals import StopSignal
@@ -42,19 +50,26 @@ def train(recipe: Recipe) -> int:
     train_file, val_file = open_checked(recipe, tokenizer)
     model_config = fit_vocabulary(recipe.model, tokenizer)
     plan = make_plan(recipe, model_config, train_file, val_file, world)
-    run = open_run(dataclasses.replace(recipe, model=model_config), tokenizer, world)
-    for line in plan.lines(target, str(dtype).lower(), world):
-        log.info(line)
-
-    network = Llama(model_config, dtype, recipe.train.seed)
-    step_cell = TrainStep(network, recipe.train, plan.micro_batches, dtype == mstype.float16)
-    start_step, elapsed = restore(run, step_cell, network)
+    run = open_run(dataclasses.replace(recipe, model=model_config), tokenizer)
+    set_up_logging(run.path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
+    checkpoint = run.newest_checkpoint()
+    start_step = checkpoint.step if checkpoint else 0
+    check_agreement(start_step, world)
     if start_step >= plan.max_steps:
         log.info(
             f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
             "to train on, or choose another name"
         )
         return 0
+    for line in plan.lines(target, str(dtype).lower(), world):
+        log.info(line)
+
+    network = Llama(model_config, dtype, recipe.train.seed)
+    step_cell = TrainStep(network, recipe.train, plan.micro_batches, dtype == mstype.float16)
+    if checkpoint:
+        restore(checkpoint, step_cell, network)
+    if world.rank == 0:
+        run.create(tokenizer, start_step)
     stream = RowStream(
         train_file,
         model_config.max_seq_len,
@@ -66,8 +81,8 @@ def train(recipe: Recipe) -> int:
         world=world.size,
     )
     held_out = HeldOut(network, val_file, tokenizer.eos_id, plan.micro_batch, world)
-    with StopSignal() as stop:
-        hooks = make_callbacks(run, plan, start_step, elapsed, stop, step_cell, held_out, world)
+    with StopSignal(world, recipe.train.log_interval) as stop:
+        hooks = make_callbacks(run, plan, checkpoint, stop, step_cell, held_out)
         Model(step_cell).train(1, batches(stream, plan.micro_batch), hooks, dataset_sink_mode=False)
     return 128 + stop.number if stop.name else 0
 
@@ -99,11 +114,11 @@ def fit_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
     return dataclasses.replace(model, vocab_size=size)
 
 
-def open_run(recipe: Recipe, tokenizer: Tokenizer, world: World) -> Run:
-    """The run directory, made on rank 0; other ranks neither write nor print.
+def open_run(recipe: Recipe, tokenizer: Tokenizer) -> Run:
+    """The run of a recipe; nothing is written yet.
 
     Raises:
-        UserError: the directory holds a run of another shape or tokenizer, or one that
+        UserError: its directory holds a run of another shape or tokenizer, or one that
             `train.resume never` forbids to go on with.
     """
     run = Run(recipe.run_dir, recipe)
@@ -114,73 +129,89 @@ def open_run(recipe: Recipe, tokenizer: Tokenizer, world: World) -> Run:
                 f"{run.path} holds checkpoints and train.resume is never; "
                 "choose another name or delete that folder"
             )
-        if old.recipe.model != recipe.model:
-            changed = [
-                f.name
-                for f in dataclasses.fields(ModelConfig)
-                if getattr(old.recipe.model, f.name) != getattr(recipe.model, f.name)
-            ]
+        changed = changed_fields(old.recipe, recipe)
+        if changed:
             raise UserError(
-                f"{run.path} was trained with another model: {', '.join(changed)} of the model "
-                f"section differ from {run.path / RECIPE}; put them back or choose another name"
+                f"{run.path} was trained with another {', '.join(changed)}; put back the values of "
+                f"{run.path / RECIPE} or choose another name"
             )
         if old.tokenizer().fingerprint != tokenizer.fingerprint:
             raise UserError(
                 f"{run.path} was trained with another tokenizer than "
                 f"{tokenizer.model_file}; choose another name"
             )
-    if world.rank == 0:
-        run = Run.create(recipe, tokenizer)
-        set_up_logging(run.path / LOG)
-    else:
-        set_up_logging(quiet=True)
     return run
 
 
-def restore(run: Run, step_cell: TrainStep, network: Llama) -> tuple[int, float]:
-    """Load the newest sound checkpoint; returns the steps done and the seconds they took."""
-    checkpoint = run.newest_checkpoint()
-    if checkpoint is None:
-        return 0, 0.0
+def changed_fields(old: Recipe, new: Recipe) -> list[str]:
+    """Fields that a resumed run cannot change: the model's shape, and the order of the data."""
+    fields = [("model", field.name) for field in dataclasses.fields(ModelConfig)]
+    fields += [("train", "tokens_per_step"), ("train", "seed")]
+    return [
+        f"{section}.{name}"
+        for section, name in fields
+        if getattr(getattr(old, section), name) != getattr(getattr(new, section), name)
+    ]
+
+
+def check_agreement(start_step: int, world: World) -> None:
+    """Make sure that all ranks start from the same step.
+
+    Raises:
+        UserError: they see different checkpoints.
+    """
+    steps = all_reduce_sum()(Tensor(np.array([start_step], np.float32))).asnumpy()[0]
+    if steps != start_step * world.size:
+        raise UserError(
+            f"rank {world.rank} starts from step {start_step} and others from another; "
+            "out_dir must be a folder that all machines share"
+        )
+
+
+def restore(checkpoint: Checkpoint, step_cell: TrainStep, network: Llama) -> None:
+    """Load a checkpoint into the network and the training state."""
     weights, optimizer = split_parameters(step_cell, network)
     load_parameters(checkpoint.path / WEIGHTS, weights)
     load_parameters(checkpoint.path / OPTIMIZER, optimizer)
     log.info(f"going on from {checkpoint.path}")
-    return checkpoint.step, checkpoint.state()["elapsed_s"]
 
 
 def make_callbacks(
     run: Run,
     plan: Plan,
-    start_step: int,
-    elapsed: float,
+    checkpoint: Optional[Checkpoint],
     stop: StopSignal,
     step_cell: TrainStep,
     held_out: HeldOut,
-    world: World,
 ) -> list[callbacks.StepCallback]:
-    """The callbacks of this rank; only rank 0 writes files."""
-    config, network = run.recipe.train, step_cell.network
-    dtype = network.compute_dtype
-    weights, optimizer = split_parameters(step_cell, network)
+    """The callbacks of this rank, for a run that starts from `checkpoint`; only rank 0 writes."""
+    config, world, dtype = run.recipe.train, held_out.world, held_out.network.compute_dtype
+    start_step = checkpoint.step if checkpoint else 0
+    elapsed = checkpoint.state()["elapsed_s"] if checkpoint else 0.0
+    weights, optimizer = split_parameters(step_cell, held_out.network)
+    peak_flops = world.size * measure_peak_flops(dtype)
+    metrics = None
+    if world.rank == 0:
+        metrics = callbacks.Metrics(plan, start_step, run, config.log_interval, peak_flops, elapsed)
 
-    def save(step: int, seconds: float) -> None:
+    def save(step: int) -> None:
+        if metrics is None:
+            return
         state = {
             "tokens": step * plan.tokens_per_step,
-            "elapsed_s": seconds,
+            "elapsed_s": metrics.elapsed,
             "device": ms.get_context("device_target"),
             "compute_dtype": str(dtype).lower(),
         }
-        run.checkpoints.save(step, weights, optimizer, state)
+        with metrics.paused():
+            run.checkpoints.save(step, weights, optimizer, state)
 
-    peak_flops = world.size * measure_peak_flops(dtype)
-    metrics = saver = None
-    if world.rank == 0:
-        run.cut_metrics(start_step)
-        metrics = callbacks.Metrics(plan, start_step, run, config.log_interval, peak_flops, elapsed)
-        saver = callbacks.Save(plan, start_step, metrics, save, config.save_interval, stop)
-    evaluate = callbacks.Evaluate(
-        plan, start_step, held_out, config.eval_interval, config.eval_rows, metrics
-    )
-    stop_when_bad = callbacks.StopWhenBad(plan, start_step, config.max_bad_steps)
-    return [hook for hook in (metrics, evaluate, saver, stop_when_bad) if hook]
+    hooks = [
+        metrics,
+        callbacks.Evaluate(
+            plan, start_step, held_out, config.eval_interval, config.eval_rows, metrics
+        ),
+        callbacks.Save(plan, start_step, save, config.save_interval, stop),
+        callbacks.StopWhenBad(plan, start_step, config.max_bad_steps),
+    ]
+    return [hook for hook in hooks if hook]

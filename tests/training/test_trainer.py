@@ -61,13 +61,18 @@ def test_no_data(run):
 
 
 def test_a_vocabulary_that_does_not_match_the_checkpoint(run):
-    with pytest.raises(UserError, match="another model: vocab_size of the model section differ"):
+    with pytest.raises(UserError, match="trained with another model.vocab_size; put back"):
         train(changed(run, "model", vocab_size=640))
 
 
 def test_another_shape(run):
-    with pytest.raises(UserError, match="n_layers of the model section differ"):
+    with pytest.raises(UserError, match="trained with another model.n_layers"):
         train(changed(run, "model", n_layers=3))
+
+
+def test_another_order_of_the_data(run):
+    with pytest.raises(UserError, match="trained with another train.seed"):
+        train(changed(run, "train", seed=1))
 
 
 def test_a_model_smaller_than_the_tokenizer(run):
