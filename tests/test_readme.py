@@ -60,7 +60,7 @@ RUN_BY = {
     "head -c -20000000 corpus.bin > data/chatglm2/pretrain_data.bin": BARE,
     "python pretrain.py --config configs/tiny-llama2-58m.yaml": TRAIN,
     "msrun --worker_num=2 --local_worker_num=2 --join=True --log_dir=out/two/msrun "
-    "pretrain.py --name two --train.micro_batch 8": MSRUN,
+    "pretrain.py --name two --train.micro_batch 4": MSRUN,
     ONE_HOST + "--log_dir=out/baby-llama2-218m/msrun pretrain.py "
     "--config configs/baby-llama2-218m.yaml": MSRUN,
     TWO_HOSTS.format(0): UNTESTED,

@@ -1,0 +1,72 @@
+"""The README's msrun line on the debug recipe: two ranks, stopped together, and going on together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.training.test_parallel import free_port
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def command(run_command, repo, tmp_path_factory):
+    """msrun with pretrain.py on the debug data, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("msrun")
+    corpus = repo / "tests" / "data" / "corpus.jsonl"
+    options = [
+        "--config", str(repo / "configs" / "debug.yaml"),
+        "--data.sources", f"[{{reader: jsonl, path: {corpus}}}]",
+    ]  # fmt: skip
+    assert run_command("data_process.py", *options, cwd=folder).returncode == 0
+    msrun = [
+        str(BIN / "msrun"), "--worker_num=2", "--local_worker_num=2", "--join=True",
+        f"--master_port={free_port()}", "--log_dir=out/two/msrun",
+    ]  # fmt: skip
+    options += ["--name", "two", "--train.micro_batch", "2", "--train.log_interval", "1"]
+    return folder, [*msrun, str(repo / "pretrain.py"), *options]
+
+
+def start(folder: Path, command: list[str]) -> subprocess.Popen:
+    env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def a_rank(folder: Path) -> int:
+    """Process id of a training rank in `folder`; the scheduler runs the same script."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line, environ = (path / "cmdline").read_bytes(), (path / "environ").read_bytes()
+        except OSError:
+            continue
+        mine = (path / "cwd").resolve() == folder.resolve()
+        if mine and b"pretrain.py" in line and b"MS_ROLE=MS_WORKER" in environ:
+            return int(path.name)
+    raise AssertionError("no rank is running")
+
+
+def test_ranks_stop_together_and_go_on_together(command):
+    folder, line = command
+    run = folder / "out" / "two"
+    with start(folder, [*line, "--train.max_steps", "100000"]) as process:
+        deadline = time.monotonic() + 120
+        while not (run / "metrics.jsonl").is_file() or not (run / "metrics.jsonl").read_text():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.2)
+        os.kill(a_rank(folder), signal.SIGTERM)
+        process.stdout.read()
+    step = int((run / "latest").read_text().strip().removeprefix("step_"))
+    with start(folder, [*line, "--train.max_steps", str(step + 5)]) as process:
+        output = process.stdout.read()
+    assert process.returncode == 0, output[-3000:]
+    steps = [json.loads(record)["step"] for record in (run / "metrics.jsonl").open()]
+    assert steps == sorted(steps) and steps[-1] == step + 5
+    assert {path.name for path in folder.iterdir()} == {"data", "out"}
