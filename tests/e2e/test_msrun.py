@@ -1,4 +1,4 @@
-"""The README's msrun line on the debug recipe: two ranks, stopped together, and going on together."""
+"""The README's msrun line on the debug recipe: two ranks stop together and go on together."""
 
 import json
 import os
