@@ -58,14 +58,15 @@ class PlainAttention(nn.Cell):
 class CpuAttention(PlainAttention):
     """The same, keeping only its inputs and output: the gradient recomputes the weights.
 
-    With p the weights, ds = p * (dp - rowsum(dout * out)); the row sum and its spread along the
-    row are matrix products, since a broadcast along the last axis is slow and large on the CPU
-    (the recomputation is FlashAttention's, arXiv:2205.14135, without its tiles).
+    With p the weights, ds = p * (dp - rowsum(dout * out)), where dp = dout v^T (the recomputation
+    is FlashAttention's, arXiv:2205.14135, without its tiles). The row sum is subtracted inside
+    that product, as one more column of dout against a column of ones beside v: a broadcast along
+    the last axis is slow and large on the CPU.
     """
 
     def __init__(self, head_dim: int):
         super().__init__(head_dim)
-        self.ones = Tensor(np.ones((head_dim, 1), np.float32))
+        self.minus_ones = Tensor(np.full((head_dim, 1), -1, np.float32))
         self.matmul = ops.MatMul()
         self.transposed = ops.BatchMatMul(transpose_a=True)
 
@@ -73,11 +74,13 @@ class CpuAttention(PlainAttention):
         """Gradients of q, k and v; the bias is a constant."""
         p = self.probabilities(q, k, bias)
         dv = self.transposed(p.astype(v.dtype), dout)
-        dp = self.scores(dout, v).astype(mstype.float32)
         rows = (dout * out).astype(mstype.float32).reshape(-1, out.shape[-1])
-        row = ops.ones((1, dp.shape[-1]), mstype.float32)
-        spread = self.matmul(self.matmul(rows, self.ones), row)
-        ds = (p * (dp - spread.reshape(dp.shape))).astype(q.dtype)
+        minus_row_sum = self.matmul(rows, self.minus_ones).reshape(*out.shape[:-1], 1)
+        ones = ops.ones((*v.shape[:-1], 1), v.dtype)
+        difference = self.scores(
+            ops.concat((dout, minus_row_sum.astype(dout.dtype)), -1), ops.concat((v, ones), -1)
+        )
+        ds = (p * difference.astype(mstype.float32)).astype(q.dtype)
         dq = self.mix(ds, k) * self.scale
         dk = self.transposed(ds, q) * self.scale
         return dq, dk, dv, ops.zeros_like(bias)

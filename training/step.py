@@ -19,8 +19,8 @@ _scaled = ops.MultitypeFuncGraph("scaled")
 
 @_square_sum.register("Tensor")
 def _square_sum_of(x):
-    # Two stages: the CPU's sum over all axes at once runs on one core.
-    return ops.reduce_sum(ops.reduce_sum(ops.square(x), 0))
+    # Rows first: the CPU's sum over all axes at once runs on one core, and loses digits.
+    return ops.reduce_sum(ops.reduce_sum(ops.square(x), -1))
 
 
 @_scaled.register("Tensor", "Tensor")
