@@ -56,12 +56,13 @@ class PlainAttention(nn.Cell):
 
 
 class CpuAttention(PlainAttention):
-    """The same, keeping only its inputs and output: the gradient recomputes the weights.
+    """The same with a gradient that takes fewer passes over the (G T, T) weights.
 
-    With p the weights, ds = p * (dp - rowsum(dout * out)), where dp = dout v^T (the recomputation
-    is FlashAttention's, arXiv:2205.14135, without its tiles). The row sum is subtracted inside
-    that product, as one more column of dout against a column of ones beside v: a broadcast along
-    the last axis is slow and large on the CPU.
+    With p the weights, ds = p * (dp - rowsum(dout * out)), where dp = dout v^T (the formula is
+    FlashAttention's, arXiv:2205.14135, without its tiles). The row sum is subtracted inside that
+    product, as one more column of dout against a column of ones beside v: a broadcast along the
+    last axis is slow and large on the CPU. MindSpore finds p in the forward graph and does not
+    compute it again.
     """
 
     def __init__(self, head_dim: int):
