@@ -3,7 +3,7 @@
 
 RUN := .venv/bin/python
 PIP := $(RUN) -m pip install -q --disable-pip-version-check
-SUITABLE := import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))
+SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
 .PHONY: demo test test-all lint format bench clean
 
@@ -27,28 +27,25 @@ format: .venv/.dev
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: .venv/.bench  # speed of a training step, paired with PyTorch
+bench: .venv/.dev  # speed of a training step, paired with PyTorch
 	$(RUN) -m benchmarks.train_step
 
 clean:  # caches and the debug run; never other data or runs
 	rm -rf out/debug data/debug .venv/.cache
 	find . -name __pycache__ -not -path "./.venv/*" -prune -exec rm -rf {} +
 
-.venv/.dev: .venv/.run requirements-dev.txt
-	$(PIP) -r requirements-dev.txt
-	@touch $@
-
-.venv/.bench: .venv/.run benchmarks/requirements.txt
-	$(PIP) -r benchmarks/requirements.txt
+.venv/.dev: .venv/.run requirements-extra.txt requirements-dev.txt requirements-peers.txt
+	$(PIP) -r requirements-extra.txt -r requirements-dev.txt
+	$(PIP) -r requirements-peers.txt
 	@touch $@
 
 .venv/.run: requirements.txt | .venv/bin/python
 	$(PIP) -r requirements.txt
 	@touch $@
 
-# MindSpore 2.9.0 has wheels for Python 3.9 to 3.12 only, so python3 itself may not do.
+# MindSpore 2.9.0 has no wheel beyond Python 3.12 and lm-eval needs 3.10: python3 itself may not do.
 .venv/bin/python:
-	@for python in $(or $(PYTHON),python3 python3.12 python3.11 python3.10 python3.9); do \
+	@for python in $(or $(PYTHON),python3 python3.12 python3.11 python3.10); do \
 	    if $$python -c "$(SUITABLE)" 2>/dev/null; then \
 	        echo "making .venv with $$python"; \
 	        $$python -m venv .venv && exit 0; \
@@ -58,6 +55,6 @@ clean:  # caches and the debug run; never other data or runs
 	        exit 1; \
 	    fi; \
 	done; \
-	echo "error: no Python 3.9, 3.10, 3.11 or 3.12 found (MindSpore 2.9.0 has no others);" \
+	echo "error: no Python 3.10, 3.11 or 3.12 found (MindSpore 2.9.0 and lm-eval allow no others);" \
 	    "install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
 	exit 1

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import docstring_parser
 import yaml
@@ -86,7 +86,7 @@ class Recipe:
 
 
 def parse_recipe(
-    argv: Optional[Sequence[str]] = None, description: str = "", default: PathLike = DEMO
+    argv: Sequence[str] | None = None, description: str = "", default: PathLike = DEMO
 ) -> Recipe:
     """Read the recipe that a command line asks for; --help and --print_config print and exit.
 

@@ -7,11 +7,11 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Union
+from typing import IO, Any
 
 from common.errors import UserError
 
-PathLike = Union[str, Path]
+PathLike = str | Path
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Optional
 
 from tqdm import tqdm
 
@@ -17,7 +16,7 @@ class _LineHandler(logging.Handler):
         sys.stdout.flush()
 
 
-def set_up_logging(file: Optional[Path] = None, quiet: bool = False) -> None:
+def set_up_logging(file: Path | None = None, quiet: bool = False) -> None:
     """Send `logging` to standard output, unless quiet, and append it to `file`."""
     handlers: list[logging.Handler] = [logging.NullHandler() if quiet else _LineHandler()]
     if file is not None:

@@ -1,7 +1,7 @@
 """The data section of the recipe."""
 
 from dataclasses import dataclass, field
-from typing import Union
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -9,12 +9,24 @@ class SourceConfig:
     """One raw corpus."""
 
     reader: str
-    """name of the reader: jsonl, json, txt (a file is a document), txt_blank (documents between \
-blank lines), or one of the demo's"""
+    """name of the reader, such as jsonl, json, parquet, csv or txt; docs/corpora.md lists all"""
     path: str
-    """file or glob pattern"""
-    field: Union[str, list[str]] = "text"
-    """key of the text in a JSON record; several are joined by a line break"""
+    """file or glob pattern; .gz, .bz2, .xz and .zst files are unpacked as they are read"""
+    field: str | list[str] = "text"
+    """key of the text in a record; several are joined by a line break"""
+    weight: float = 1.0
+    """times that each document is written to the training file, on average; 0.5: every other one"""
+    encoding: str = "utf-8"
+    """of text files, for example gb18030"""
+
+    def __post_init__(self):
+        """Reject a weight that writes nothing.
+
+        Raises:
+            ValueError: names the field.
+        """
+        if not 0 < self.weight < float("inf"):
+            raise ValueError(f"data.sources: weight is {self.weight}; it must be positive")
 
 
 @dataclass(frozen=True)
@@ -25,11 +37,27 @@ class DataConfig:
     """folder of pretrain_data.bin, val_data.bin and their manifests"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the raw corpora, in order"""
+    cleaning: list[dict[str, Any]] = field(default_factory=list)
+    """rules that each document passes, in order, such as {rule: length, min: 10}; \
+docs/cleaning.md lists all"""
+    dedup: Literal["none", "exact", "near"] = "exact"
+    """documents removed because an earlier one is equal up to spacing and width (exact), or \
+shares most of its text (near)"""
+    dedup_threshold: float = 0.6
+    """near: least Jaccard similarity of the sets of 5-character pieces"""
     val_fraction: float = 0.005
     """share of documents held out, chosen by a hash of their text"""
+    shard_tokens: int = 0
+    """tokens in one file of the training split; 0: all in one file"""
+    workers: int = 2
+    """processes that clean and tokenise; the outcome does not depend on it"""
+    executor: Literal["process", "ray"] = "process"
+    """where they run: processes of this machine, or tasks of a Ray cluster"""
+    seed: int = 1337
+    """of the order of the documents"""
 
     def __post_init__(self):
-        """Reject an impossible split.
+        """Reject values out of range.
 
         Raises:
             ValueError: names the field.
@@ -38,3 +66,12 @@ class DataConfig:
             raise ValueError(
                 f"data.val_fraction is {self.val_fraction}; it must lie between 0 and 1"
             )
+        if not 0 < self.dedup_threshold <= 1:
+            raise ValueError(
+                f"data.dedup_threshold is {self.dedup_threshold}; it must lie in (0, 1]"
+            )
+        if self.workers < 1:
+            raise ValueError(f"data.workers is {self.workers}; it must be at least 1")
+        for name in ("shard_tokens", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"data.{name} is {getattr(self, name)}; it must not be negative")

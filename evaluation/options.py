@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Optional
 
 import docstring_parser
 
@@ -25,9 +24,9 @@ Everything else comes from the run's recipe; any field of it can be overridden, 
 class Options:
     """What a command line asks for."""
 
-    run: Optional[Path]
+    run: Path | None
     """run directory; None: the newest"""
-    prompts: Optional[list[str]]
+    prompts: list[str] | None
     """prompts to continue; None: the recipe's"""
     interactive: bool
     """read prompts from the terminal"""
@@ -40,7 +39,7 @@ class Options:
         return self.interactive or self.prompts is not None
 
 
-def parse_options(argv: Optional[Sequence[str]] = None, description: str = "") -> Options:
+def parse_options(argv: Sequence[str] | None = None, description: str = "") -> Options:
     """Read a command line; --help prints and exits.
 
     Raises:

@@ -1,7 +1,6 @@
 """The shape of a Llama2, and what can be counted from the shape alone."""
 
 from dataclasses import dataclass
-from typing import Optional
 
 HIDDEN_MULTIPLE = 32
 VOCAB_MULTIPLE = 64
@@ -22,13 +21,13 @@ class ModelConfig:
     """number of blocks N"""
     n_heads: int = 6
     """query heads H; the head size C is dim / n_heads"""
-    n_kv_heads: Optional[int] = None
+    n_kv_heads: int | None = None
     """key-value heads K (grouped-query attention); null: as many as n_heads"""
-    hidden_dim: Optional[int] = None
+    hidden_dim: int | None = None
     """width F of the feed-forward; null: 8/3 dim rounded up to a multiple of 32"""
     max_seq_len: int = 256
     """context length T in tokens"""
-    vocab_size: Optional[int] = None
+    vocab_size: int | None = None
     """ids the model can emit; null: the tokenizer's"""
     rope_theta: float = 10000.0
     """base of the rotary embedding's angles"""
@@ -98,7 +97,7 @@ class ModelConfig:
         table_params = tables * self.padded_vocab_size * self.dim if embedding else 0
         return self.n_layers * block + self.dim + table_params
 
-    def flops_per_token(self, seq_len: Optional[int] = None) -> int:
+    def flops_per_token(self, seq_len: int | None = None) -> int:
         """Floating-point operations to train on one token, forward and backward.
 
         Six per weight that takes part in a matrix product (the output layer does, the embedding

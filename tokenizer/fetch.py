@@ -1,7 +1,6 @@
 """ChatGLM's tokenizer.model from the model hub: by name, checked, kept."""
 
 from pathlib import Path
-from typing import Union
 
 from common.errors import UserError
 from common.files import sha256_file
@@ -11,7 +10,7 @@ CHATGLM_SHA256 = "e7dc4c393423b76e4373e5157ddc34803a0189ba96b21ddbb40269d31468a6
 HUB_NAMES = ("THUDM/chatglm2-6b", "THUDM/chatglm3-6b")
 
 
-def is_hub_name(path: Union[str, Path]) -> bool:
+def is_hub_name(path: str | Path) -> bool:
     """Whether `path` names a hub model and no local file or folder is in its way."""
     return str(path) in HUB_NAMES and not Path(path).exists()
 

@@ -5,8 +5,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
-from typing import Callable, Optional
+from collections.abc import Callable, Iterator
 
 from mindspore import Callback
 from tqdm import tqdm
@@ -135,7 +134,7 @@ class Evaluate(StepCallback):
         held_out: HeldOut,
         interval: int,
         rows: int,
-        metrics: Optional[Metrics] = None,
+        metrics: Metrics | None = None,
     ):
         """Without `metrics`, as on every rank but the first, the result is not written down."""
         super().__init__(plan, start_step)

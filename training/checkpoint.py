@@ -5,7 +5,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from mindspore import Parameter, Tensor, nn
 from safetensors.numpy import load_file, save
@@ -56,7 +56,7 @@ class CheckpointFolder:
                 found.append(Checkpoint(path, int(match[1])))
         return sorted(found, key=lambda checkpoint: checkpoint.step)
 
-    def newest(self, warn) -> Optional[Checkpoint]:
+    def newest(self, warn) -> Checkpoint | None:
         """The newest sound checkpoint; damaged ones are named through `warn` and passed over.
 
         Raises:

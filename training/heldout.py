@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from mindspore import Tensor
@@ -46,7 +45,7 @@ class HeldOut:
         file: TokenFile,
         eos_id: int,
         batch: int,
-        world: Optional[World] = None,
+        world: World | None = None,
     ):
         """`batch` rows are measured at once by each rank of `world`; None: this process alone."""
         world = world or World()

@@ -3,7 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from mindspore import dtype as mstype
 
@@ -65,7 +65,7 @@ class Run:
         with atomic_open(self.path / METRICS, "w") as file:
             file.writelines(json.dumps(record) + "\n" for record in kept)
 
-    def newest_checkpoint(self) -> Optional[Checkpoint]:
+    def newest_checkpoint(self) -> Checkpoint | None:
         """The newest sound checkpoint, if there is one."""
         return self.checkpoints.newest(log.warning)
 

@@ -2,7 +2,6 @@
 
 import signal
 from types import TracebackType
-from typing import Optional
 
 import numpy as np
 from mindspore import Tensor
@@ -18,9 +17,9 @@ class StopSignal:
     While a graph runs, MindSpore turns SIGINT into SIGTERM, so Ctrl-C may go by either name.
     """
 
-    def __init__(self, world: Optional[World] = None, interval: int = 1):
+    def __init__(self, world: World | None = None, interval: int = 1):
         """Several ranks ask each other every `interval` steps whether one of them was signalled."""
-        self.name: Optional[str] = None
+        self.name: str | None = None
         self.number = 0
         self.world, self.interval, self.reduce = world or World(), interval, all_reduce_sum()
 
@@ -39,7 +38,7 @@ class StopSignal:
         return self
 
     def __exit__(
-        self, kind: Optional[type], error: Optional[BaseException], trace: Optional[TracebackType]
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Put the earlier handlers back."""
         for number, handler in self._previous.items():

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-from typing import Optional
 
 import mindspore as ms
 import numpy as np
@@ -179,7 +178,7 @@ def restore(checkpoint: Checkpoint, step_cell: TrainStep, network: Llama) -> Non
 def make_callbacks(
     run: Run,
     plan: Plan,
-    checkpoint: Optional[Checkpoint],
+    checkpoint: Checkpoint | None,
     stop: StopSignal,
     step_cell: TrainStep,
     held_out: HeldOut,
