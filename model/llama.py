@@ -14,7 +14,7 @@ from model.attention import attention, causal_bias, document_bias
 from model.config import ModelConfig
 from model.feed_forward import FeedForward
 from model.linear import Linear
-from model.loss import output_loss
+from model.loss import OutputLoss
 from model.norm import RMSNorm
 from model.rope import rope_tables, rotary
 
@@ -102,7 +102,7 @@ class Llama(nn.Cell):
         self.output = self.embedding
         if not config.tie_embeddings:
             self.output = Parameter(Tensor(np.zeros(rows, np.float32)))
-        self.loss = output_loss(config.dim, compute_dtype)
+        self.loss = OutputLoss(compute_dtype)
         cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
         self.causal = causal_bias(config.max_seq_len)

@@ -1,18 +1,13 @@
 """Output layer and cross-entropy in one function, so that logits need not outlive it."""
 
 import numpy as np
-from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
+from mindspore import nn, ops
 
-from model.device import on_cpu
-
+BYTES_FLOAT32 = 4
+CHUNK_BYTES = 128 << 20
 # The smallest normal float32: keeps log() finite where a probability underflows.
 TINY = float(np.finfo(np.float32).tiny)
-
-
-def output_loss(dim: int, compute_dtype) -> nn.Cell:
-    """The form that suits the device target: a cell of (h, table, targets, weight)."""
-    return CpuOutputLoss(dim, compute_dtype) if on_cpu() else PlainOutputLoss(compute_dtype)
 
 
 class PlainOutputLoss(nn.Cell):
@@ -38,37 +33,51 @@ class PlainOutputLoss(nn.Cell):
         return ops.reduce_sum(losses * weight), None
 
 
-class CpuOutputLoss(PlainOutputLoss):
-    """The same with one softmax over the (rows, V) logits for value and gradient.
+class OutputLoss(PlainOutputLoss):
+    """The same without ever holding all logits: value and gradient, a chunk of rows at a time.
 
     With p the probabilities and y the one-hot targets, the gradient of the logits is
-    weight * (p - y). Neither y nor the weighted matrix is formed: the weights scale the small
-    factor of each product, and y selects rows.
+    weight * (p - y), so it is known as soon as the value is, and a chunk's logits are never needed
+    again. Neither y nor the weighted matrix is formed: the weights scale the small factor of each
+    product, and y selects rows. Where the gradient is not asked for, the compiler drops it.
+
+    Args:
+        compute_dtype: mindspore type of the products.
+        chunk_bytes: the logits of one chunk are at most so large.
     """
 
-    def __init__(self, dim: int, compute_dtype):
+    def __init__(self, compute_dtype, chunk_bytes: int = CHUNK_BYTES):
         super().__init__(compute_dtype)
+        self.chunk_bytes = chunk_bytes
         self.softmax = ops.Softmax(-1)
-        self.row = Tensor(np.ones((1, dim), np.float32))
         self.matmul = ops.MatMul()
         self.transposed = ops.MatMul(transpose_a=True)
 
     def construct(self, h, table, targets, weight):
-        """Weighted sum of the losses in nats, and the probabilities for the gradient."""
-        p = self.softmax(self.logits(h, table))
-        likelihood = ops.gather_elements(p, 1, targets.expand_dims(1)).reshape(-1)
-        losses = -ops.log(ops.maximum(likelihood, TINY))
-        return ops.reduce_sum(losses * weight), p
+        """Weighted sum of the losses in nats, and its gradients of h and of table."""
+        rows = h.shape[0]
+        n_chunks = -(-rows * table.shape[0] * BYTES_FLOAT32 // self.chunk_bytes)
+        size = -(-rows // n_chunks)
+        column = weight.reshape(-1, 1)
+        weighted, wanted = h * column, ops.gather(table, targets, 0)
+        values, dhs, dtable = (), (), None
+        for begin in range(0, rows, size):
+            end = min(begin + size, rows)
+            # Waits for the chunk before, whose logits are then free.
+            part = h[begin:end] if dtable is None else ops.depend(h[begin:end], dtable)
+            p = self.softmax(self.logits(part, table))
+            likelihood = ops.gather_elements(p, 1, targets[begin:end].expand_dims(1)).reshape(-1)
+            losses = -ops.log(ops.maximum(likelihood, TINY))
+            values += (ops.reduce_sum(losses * weight[begin:end]),)
+            p = p.astype(self.compute_dtype)
+            dh = self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
+            dhs += ((dh - wanted[begin:end]) * column[begin:end],)
+            product = self.transposed(p, weighted[begin:end].astype(self.compute_dtype))
+            product = product.astype(mstype.float32)
+            dtable = product if dtable is None else dtable + product
+        dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), -weighted)
+        return sum(values), ops.concat(dhs), dtable
 
     def bprop(self, h, table, targets, weight, out, dout):
         """Gradients of h and table; targets and weight are data."""
-        p = out[1].astype(self.compute_dtype)
-        spread = self.matmul((weight * dout[0]).reshape(-1, 1), self.row)
-        dh = (
-            self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
-            - ops.gather(table, targets, 0)
-        ) * spread
-        weighted = h * spread
-        dtable = self.transposed(p, weighted.astype(self.compute_dtype)).astype(mstype.float32)
-        dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), -weighted)
-        return dh, dtable, ops.zeros_like(targets), ops.zeros_like(weight)
+        return out[1] * dout[0], out[2] * dout[0], ops.zeros_like(targets), ops.zeros_like(weight)

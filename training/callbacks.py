@@ -4,8 +4,11 @@ import contextlib
 import json
 import logging
 import math
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from mindspore import Callback
 from tqdm import tqdm
@@ -17,6 +20,11 @@ from training.run import METRICS, Run
 from training.signals import StopSignal
 
 log = logging.getLogger(__name__)
+
+SPIKE_WINDOW = 20
+"""Log lines whose losses tell what is usual."""
+SPIKE_DEVIATIONS, SPIKE_RATIO = 6.0, 1.1
+"""A loss is a spike so many standard deviations, and so many times, above the usual."""
 
 
 class StepCallback(Callback):
@@ -54,6 +62,7 @@ class Metrics(StepCallback):
         super().__init__(plan, start_step)
         self.path, self.interval, self.peak_flops = run.path / METRICS, interval, peak_flops
         self.losses, self.timed_steps = [], 0
+        self.usual = deque(maxlen=SPIKE_WINDOW)
         self.mark = time.perf_counter()
         self.started = self.mark - elapsed
         self.progress = tqdm(total=plan.max_steps, initial=start_step, unit="step", disable=None)
@@ -105,7 +114,19 @@ class Metrics(StepCallback):
             mfu=mfu,
             elapsed_s=self.elapsed,
         )
+        self._warn_of_spike(step, loss)
         self.losses, self.timed_steps, self.mark = [], 0, now
+
+    def _warn_of_spike(self, step: int, loss: float) -> None:
+        if len(self.usual) == SPIKE_WINDOW:
+            mean, deviation = statistics.mean(self.usual), statistics.pstdev(self.usual)
+            if loss > max(mean + SPIKE_DEVIATIONS * deviation, SPIKE_RATIO * mean):
+                log.warning(
+                    f"step {step:,}: loss {loss:.4f} is far above the usual {mean:.4f}; if it does "
+                    "not come down, go back to an earlier checkpoint with a lower learning rate"
+                )
+        if math.isfinite(loss):
+            self.usual.append(loss)
 
     def record(self, **values) -> None:
         """Append one line to metrics.jsonl; what is not finite becomes null, as JSON wants."""
@@ -139,6 +160,8 @@ class Evaluate(StepCallback):
         """Without `metrics`, as on every rank but the first, the result is not written down."""
         super().__init__(plan, start_step)
         self.metrics, self.held_out, self.interval, self.rows = metrics, held_out, interval, rows
+        self.losses: dict[int, float] = {}
+        """held-out loss by step"""
 
     def on_step(self, step, outputs, run_context):
         """Measure and write down."""
@@ -153,44 +176,73 @@ class Evaluate(StepCallback):
             f"step {step:>6,}/{self.plan.max_steps:,}  held-out loss {result.loss:.4f}  "
             f"perplexity {result.perplexity:.2f}  bits/byte {result.bits_per_byte:.3f}"
         )
+        self.losses[step] = result.loss
         self.metrics.record(step=step, val_loss=result.loss, bits_per_byte=result.bits_per_byte)
 
 
 class Save(StepCallback):
-    """A checkpoint every `interval` steps, after the last one, and when a signal ends the run."""
+    """A checkpoint every `interval` steps, after the last one, and when a signal ends the run.
+
+    It is written in a thread while training goes on, which waits only for the copy in memory.
+    """
 
     def __init__(
         self,
         plan: Plan,
         start_step: int,
-        save: Callable[[int], None],
+        snapshot: Callable[[int], Callable[[], None] | None],
         interval: int,
         stop: StopSignal,
     ):
-        """`save` writes the checkpoint of a step; on ranks other than the first it does nothing."""
+        """`snapshot` copies the state of a step and returns what writes the copy.
+
+        On ranks other than the first it returns None.
+        """
         super().__init__(plan, start_step)
-        self.save, self.interval, self.stop = save, interval, stop
+        self.snapshot, self.interval, self.stop = snapshot, interval, stop
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.writing: tuple[int, Future] | None = None
 
     def on_step(self, step, outputs, run_context):
         """Save if due; a full disk is reported and training goes on."""
         stopping = self.stop.agreed(step)
         if stopping or self.is_due(step, self.interval):
-            try:
-                self.save(step)
-            except UserError as error:
-                log.error(f"checkpoint of step {step:,} not saved: {error}")
+            self.begin(step)
         if stopping:
+            self.finish()
             by = self.stop.name or "a signal to another rank"
             log.info(f"stopped by {by} after step {step:,}; run again to go on")
             run_context.request_stop()
 
+    def on_train_end(self, run_context):
+        """Wait for the last checkpoint."""
+        self.finish()
+        self.thread.shutdown()
+
+    def begin(self, step: int) -> None:
+        """Copy the state and begin to write it."""
+        self.finish()  # one copy in memory at a time
+        if write := self.snapshot(step):
+            self.writing = step, self.thread.submit(write)
+
+    def finish(self) -> None:
+        """Wait for the checkpoint that is being written, and say so if it failed."""
+        if self.writing is None:
+            return
+        step, result = self.writing
+        self.writing = None
+        try:
+            result.result()
+        except UserError as error:
+            log.error(f"checkpoint of step {step:,} not saved: {error}")
+
 
 class StopWhenBad(StepCallback):
-    """End the run when too many steps in a row had a gradient that is not finite."""
+    """Save and end the run when too many steps in a row had a gradient that is not finite."""
 
-    def __init__(self, plan: Plan, start_step: int, limit: int):
+    def __init__(self, plan: Plan, start_step: int, limit: int, save: Save):
         super().__init__(plan, start_step)
-        self.limit = limit
+        self.limit, self.save = limit, save
 
     def on_step(self, step, outputs, run_context):
         """Count what `TrainStep` counted; reading it only now and then keeps devices busy.
@@ -199,10 +251,12 @@ class StopWhenBad(StepCallback):
             UserError: the limit is reached; the weights are those before the first bad step.
         """
         if self.is_due(step, self.limit) and int(outputs[3]) >= self.limit:
+            self.save.begin(step)
+            self.save.finish()
             raise UserError(
                 f"the gradient was not finite in {int(outputs[3])} steps in a row up to step "
-                f"{step}; lower train.learning_rate, or train in float32, and run again from the "
-                "last checkpoint"
+                f"{step}; the weights from before them are saved: run again with a lower "
+                "train.learning_rate, or in float32"
             )
 
 

@@ -1,5 +1,6 @@
 """Checkpoints: numbered folders that are whole or absent, checked when they are read."""
 
+import math
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mindspore import Parameter, Tensor, nn
 from safetensors.numpy import load_file, save
 
@@ -26,8 +28,14 @@ class Checkpoint:
     step: int
 
     def state(self) -> dict[str, Any]:
-        """What state.json says: step, tokens, tokenizer fingerprint and the files' hashes."""
+        """What state.json says: step, tokens, held-out loss if it was measured, hashes of files."""
         return read_json(self.path / STATE)
+
+    @property
+    def val_loss(self) -> float:
+        """Held-out loss at this step; infinite where it was not measured, or not a number."""
+        loss = self.state().get("val_loss")
+        return loss if loss is not None and math.isfinite(loss) else math.inf
 
     def check(self) -> None:
         """Make sure that every file is as it was written.
@@ -73,10 +81,21 @@ class CheckpointFolder:
             raise UserError(f"every checkpoint in {self.folder} is damaged; nothing to go on from")
         return None
 
+    def best(self) -> Checkpoint | None:
+        """The checkpoint of the lowest held-out loss, if that was measured where one was saved."""
+        measured = [each for each in self.all() if each.val_loss < math.inf]
+        return min(measured, key=lambda checkpoint: checkpoint.val_loss, default=None)
+
     def save(
-        self, step: int, weights: list[Parameter], optimizer: list[Parameter], state: dict[str, Any]
+        self,
+        step: int,
+        weights: dict[str, np.ndarray],
+        optimizer: dict[str, np.ndarray],
+        state: dict[str, Any],
     ) -> Checkpoint:
         """Write a checkpoint under a temporary name, rename it, then point `latest` to it.
+
+        The newest `keep` checkpoints stay, and the one of the lowest held-out loss.
 
         Raises:
             UserError: the disk is full; older checkpoints are untouched.
@@ -88,9 +107,9 @@ class CheckpointFolder:
             with disk_errors(final):
                 temporary.mkdir(parents=True)
             digests = {}
-            for name, parameters in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+            for name, values in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
                 with atomic_open(temporary / name) as file:
-                    file.write(save({p.name: p.asnumpy() for p in parameters}))
+                    file.write(save(values))
                 digests[name] = sha256_file(temporary / name)
             write_json(
                 temporary / STATE,
@@ -107,8 +126,10 @@ class CheckpointFolder:
         return Checkpoint(final, step)
 
     def _remove_old(self) -> None:
+        best = self.best()
         for checkpoint in self.all()[: -self.keep]:
-            shutil.rmtree(checkpoint.path, ignore_errors=True)
+            if checkpoint != best:
+                shutil.rmtree(checkpoint.path, ignore_errors=True)
 
 
 def split_parameters(step_cell: nn.Cell, network: Llama) -> tuple[list[Parameter], list[Parameter]]:
@@ -116,6 +137,11 @@ def split_parameters(step_cell: nn.Cell, network: Llama) -> tuple[list[Parameter
     weights = list(network.get_parameters())
     names = {p.name for p in weights}
     return weights, [p for p in step_cell.get_parameters() if p.name not in names]
+
+
+def copy_values(parameters: list[Parameter]) -> dict[str, np.ndarray]:
+    """Values by name, in memory of their own, so that training can go on while they are saved."""
+    return {p.name: p.asnumpy().copy() for p in parameters}
 
 
 def load_parameters(file: Path, parameters: list[Parameter]) -> None:

@@ -45,7 +45,7 @@ class TrainConfig:
     save_interval: int = 200
     """steps between checkpoints"""
     keep_checkpoints: int = 3
-    """newest checkpoints that are kept"""
+    """newest checkpoints that are kept, beside the one of the lowest held-out loss"""
     resume: Literal["auto", "never"] = "auto"
     """auto: go on from the newest checkpoint of the run directory, if there is one"""
     device: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from common.errors import UserError
 from corpus.token_file import TokenFile
 from model.config import ModelConfig
+from model.loss import BYTES_FLOAT32, CHUNK_BYTES
 from recipe import Recipe
 from training.dataset import n_rows
 from training.parallel import World
-
-BYTES_FLOAT32 = 4
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,17 @@ class Plan:
     def memory_bytes(self) -> int:
         """A lower estimate of the memory of one rank.
 
-        Weights, gradients and two moments in float32, the logits and their probabilities, and
-        what a block keeps for the gradient: some 14 tensors of width D and 4 of width F a token.
+        Weights, gradients and two moments in float32, one chunk of logits and its probabilities,
+        and what a block keeps for the gradient: some 14 tensors of width D and 4 of width F a
+        token.
         """
         model, tokens = self.model, self.micro_batch * self.model.max_seq_len
         copies = 4 if self.micro_batches == 1 else 5
         kept = model.n_layers * (
             14 * model.dim + 4 * model.hidden_dim + 2 * model.n_heads * model.max_seq_len
         )
-        return BYTES_FLOAT32 * (
-            copies * model.n_params() + tokens * (2 * model.padded_vocab_size + kept)
-        )
+        logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, CHUNK_BYTES)
+        return BYTES_FLOAT32 * (copies * model.n_params() + tokens * kept) + 2 * logits
 
     def lines(self, device: str, dtype: str, world: World) -> list[str]:
         """The banner: what is trained, on what, and how much of it."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import mindspore as ms
 import numpy as np
@@ -21,6 +22,7 @@ from training.checkpoint import (
     OPTIMIZER,
     WEIGHTS,
     Checkpoint,
+    copy_values,
     load_parameters,
     split_parameters,
 )
@@ -193,24 +195,25 @@ def make_callbacks(
     if world.rank == 0:
         metrics = callbacks.Metrics(plan, start_step, run, config.log_interval, peak_flops, elapsed)
 
-    def save(step: int) -> None:
+    evaluate = callbacks.Evaluate(
+        plan, start_step, held_out, config.eval_interval, config.eval_rows, metrics
+    )
+
+    def snapshot(step: int) -> Callable[[], None] | None:
         if metrics is None:
-            return
+            return None
         state = {
             "tokens": step * plan.tokens_per_step,
+            "val_loss": evaluate.losses.get(step),
             "elapsed_s": metrics.elapsed,
             "device": ms.get_context("device_target"),
             "compute_dtype": str(dtype).lower(),
         }
         with metrics.paused():
-            run.checkpoints.save(step, weights, optimizer, state)
+            values = copy_values(weights), copy_values(optimizer)
+        return lambda: run.checkpoints.save(step, *values, state)
 
-    hooks = [
-        metrics,
-        callbacks.Evaluate(
-            plan, start_step, held_out, config.eval_interval, config.eval_rows, metrics
-        ),
-        callbacks.Save(plan, start_step, save, config.save_interval, stop),
-        callbacks.StopWhenBad(plan, start_step, config.max_bad_steps),
-    ]
+    save = callbacks.Save(plan, start_step, snapshot, config.save_interval, stop)
+    guard = callbacks.StopWhenBad(plan, start_step, config.max_bad_steps, save)
+    hooks = [metrics, evaluate, save, guard]
     return [hook for hook in hooks if hook]

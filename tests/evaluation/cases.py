@@ -8,6 +8,7 @@ from corpus.pipeline import build
 from corpus.vocabulary import tokenizer_for
 from model.llama import Llama
 from recipe import load_recipe
+from training.checkpoint import copy_values
 from training.run import METRICS, Run
 
 REPO = Path(__file__).resolve().parent.parent.parent
@@ -34,8 +35,8 @@ def make_run(folder: Path) -> Run:
     model = dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size)
     run = Run(recipe.run_dir, dataclasses.replace(recipe, model=model))
     run.create(tokenizer)
-    weights = list(Llama(model, seed=1).get_parameters())
-    run.checkpoints.save(STEPS, weights, [], {})
+    weights = copy_values(list(Llama(model, seed=1).get_parameters()))
+    run.checkpoints.save(STEPS, weights, {}, {})
     lines = "".join(json.dumps(line) + "\n" for line in METRIC_LINES)
     (run.path / METRICS).write_text(lines, encoding="utf-8")
     return run

@@ -2,7 +2,7 @@
 
 import pytest
 
-MODULES = ("attention", "feed_forward", "loss", "norm", "rope")
+MODULES = ("attention", "feed_forward", "norm", "rope")
 
 
 @pytest.fixture

@@ -37,15 +37,7 @@ def record(monkeypatch, accelerator_forms):
 
 
 @pytest.mark.parametrize("compute_dtype", [mstype.float16, mstype.float32])
-def test_types_that_arrive(record, monkeypatch, compute_dtype):
-    losses = []
-    cross_entropy = ops.cross_entropy
-
-    def watched(logits, *rest, **options):
-        losses.append(logits.dtype)
-        return cross_entropy(logits, *rest, **options)
-
-    monkeypatch.setattr(ops, "cross_entropy", watched)
+def test_types_that_arrive(record, compute_dtype):
     network = Llama(tiny_config(n_kv_heads=2, attention_bias=True), compute_dtype)
     assert network(*tensors(batch())).dtype == mstype.float32
     assert record == {
@@ -53,7 +45,6 @@ def test_types_that_arrive(record, monkeypatch, compute_dtype):
         ("BatchMatMul", compute_dtype),
         ("Softmax", mstype.float32),
     }
-    assert losses == [mstype.float32]
     assert {p.dtype for p in network.trainable_params()} == {mstype.float32}
 
 

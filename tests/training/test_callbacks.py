@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import types
 
 import pytest
@@ -59,22 +60,57 @@ def test_what_is_not_finite_is_null_in_json(metrics):
     assert json.loads(metrics.path.read_text()) == {"step": 1, "loss": None, "lr": 1.0}
 
 
+def saver(write) -> Save:
+    """Saves every 10 steps; `write` gets the step."""
+    return Save(PLAN, 0, lambda step: lambda: write(step), 10, StopSignal())
+
+
+def test_a_checkpoint_is_written_while_training_goes_on():
+    may_write, written = threading.Event(), []
+
+    def write(step):
+        assert may_write.wait(10)
+        written.append(step)
+
+    save = saver(write)
+    save.on_step(10, (), Context())
+    save.on_step(11, (), Context())
+    assert not written
+    may_write.set()
+    save.on_step(20, (), Context())
+    save.on_train_end(Context())
+    assert written == [10, 20]
+
+
 def test_a_save_that_fails_is_reported_and_training_goes_on(caplog):
     def full(step):
         raise UserError("No space left on device")
 
-    context = Context()
-    Save(PLAN, 0, full, 10, StopSignal()).on_step(10, (), context)
+    save, context = saver(full), Context()
+    save.on_step(10, (), context)
+    save.on_step(20, (), context)
     assert "checkpoint of step 10 not saved: No space left on device" in caplog.text
+    save.on_train_end(context)
+    assert "checkpoint of step 20 not saved" in caplog.text
     assert not context.stopped
 
 
-def test_a_run_of_bad_steps_ends_with_a_sentence():
-    guard = StopWhenBad(PLAN, 0, 5)
+def test_a_run_of_bad_steps_is_saved_and_ends_with_a_sentence():
+    written = []
+    guard = StopWhenBad(PLAN, 0, 5, saver(written.append))
     guard.on_step(10, (0, 0, 0, 4), Context())
     guard.on_step(11, (0, 0, 0, 5), Context())
+    assert not written
     with pytest.raises(UserError, match="not finite in 5 steps in a row up to step 15"):
         guard.on_step(15, (0, 0, 0, 5), Context())
+    assert written == [15]
+
+
+def test_a_loss_far_above_the_usual_is_told_once(metrics, caplog):
+    losses = [3.0 + 0.01 * (i % 5) for i in range(18)] + [4.5, 3.0]
+    for step, loss in enumerate([2.0, 9.0, *losses, 3.2, float("nan"), 6.0, 3.0], 1):
+        metrics._warn_of_spike(step, loss)
+    assert [record.getMessage()[:20] for record in caplog.records] == ["step 25: loss 6.0000"]
 
 
 def test_clock():

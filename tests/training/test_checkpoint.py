@@ -5,10 +5,16 @@ import os
 
 import numpy as np
 import pytest
-from mindspore import Parameter, Tensor
+from mindspore import Parameter, Tensor, ops
 
 from common.errors import UserError
-from training.checkpoint import OPTIMIZER, WEIGHTS, CheckpointFolder, load_parameters
+from training.checkpoint import (
+    OPTIMIZER,
+    WEIGHTS,
+    CheckpointFolder,
+    copy_values,
+    load_parameters,
+)
 
 
 def parameters(value: float, rows: int = 3) -> list[Parameter]:
@@ -16,9 +22,9 @@ def parameters(value: float, rows: int = 3) -> list[Parameter]:
     return [table, Parameter(Tensor(np.float32(value)), name="step")]
 
 
-def save(folder: CheckpointFolder, step: int) -> None:
-    weights, state = parameters(step)
-    folder.save(step, [weights], [state], {"tokens": 10 * step})
+def save(folder: CheckpointFolder, step: int, **state) -> None:
+    weights, count = parameters(step)
+    folder.save(step, copy_values([weights]), copy_values([count]), {"tokens": 10 * step, **state})
 
 
 def steps(folder: CheckpointFolder) -> list[int]:
@@ -37,6 +43,23 @@ def test_the_newest_are_kept_and_latest_names_the_last(tmp_path):
     load_parameters(newest.path / WEIGHTS, [weights])
     load_parameters(newest.path / OPTIMIZER, [state])
     assert weights.asnumpy().tolist() == [[15, 15]] * 3 and float(state.asnumpy()) == 15
+
+
+def test_the_best_is_kept_beside_the_newest(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=1)
+    assert folder.best() is None
+    losses = {5: 3.0, 10: 2.0, 15: float("nan"), 20: 2.5, 25: None}
+    for step, loss in losses.items():
+        save(folder, step, val_loss=loss)
+    assert steps(folder) == [10, 25]
+    assert folder.best().step == 10 and folder.newest(pytest.fail).step == 25
+
+
+def test_a_copy_does_not_follow_the_parameter():
+    weights, _ = parameters(1)
+    copy = copy_values([weights])
+    ops.assign(weights, weights * 2)
+    assert copy["embedding"].tolist() == [[1, 1]] * 3 and weights.asnumpy()[0, 0] == 2
 
 
 def test_one_flipped_byte_is_noticed_and_the_one_before_is_used(tmp_path):
