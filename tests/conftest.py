@@ -11,6 +11,7 @@ REPO = Path(__file__).resolve().parent.parent
 
 # Before anything imports MindSpore: quiet, and its rank_0/ out of the working folder.
 os.environ.setdefault("GLOG_v", "3")
+os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
 os.environ.setdefault("MS_OM_PATH", str(REPO / ".venv" / ".cache" / "framework"))
 
 

@@ -26,6 +26,7 @@ def _import_mindformers():
         atexit.register(shutil.rmtree, log_folder, ignore_errors=True)
         os.environ["LOCAL_DEFAULT_PATH"] = log_folder
     os.environ.setdefault("GLOG_v", "3")
+    os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
     with contextlib.redirect_stdout(io.StringIO()):
         from mindformers import models
     return models

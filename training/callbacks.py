@@ -207,25 +207,25 @@ class Save(StepCallback):
         """Save if due; a full disk is reported and training goes on."""
         stopping = self.stop.agreed(step)
         if stopping or self.is_due(step, self.interval):
-            self.begin(step)
+            self.start_writing(step)
         if stopping:
-            self.finish()
+            self.finish_writing()
             by = self.stop.name or "a signal to another rank"
             log.info(f"stopped by {by} after step {step:,}; run again to go on")
             run_context.request_stop()
 
     def on_train_end(self, run_context):
         """Wait for the last checkpoint."""
-        self.finish()
+        self.finish_writing()
         self.thread.shutdown()
 
-    def begin(self, step: int) -> None:
+    def start_writing(self, step: int) -> None:
         """Copy the state and begin to write it."""
-        self.finish()  # one copy in memory at a time
+        self.finish_writing()  # one copy in memory at a time
         if write := self.snapshot(step):
             self.writing = step, self.thread.submit(write)
 
-    def finish(self) -> None:
+    def finish_writing(self) -> None:
         """Wait for the checkpoint that is being written, and say so if it failed."""
         if self.writing is None:
             return
@@ -251,8 +251,8 @@ class StopWhenBad(StepCallback):
             UserError: the limit is reached; the weights are those before the first bad step.
         """
         if self.is_due(step, self.limit) and int(outputs[3]) >= self.limit:
-            self.save.begin(step)
-            self.save.finish()
+            self.save.start_writing(step)
+            self.save.finish_writing()
             raise UserError(
                 f"the gradient was not finite in {int(outputs[3])} steps in a row up to step "
                 f"{step}; the weights from before them are saved: run again with a lower "

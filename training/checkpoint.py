@@ -4,17 +4,18 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn
-from safetensors.numpy import load_file, save
+from mindspore import Parameter, Tensor
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from common.errors import UserError
 from common.files import atomic_open, disk_errors, fsync_folder, read_json, sha256_file, write_json
-from model.llama import Llama
 
 FORMAT_VERSION = 1
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
@@ -132,37 +133,58 @@ class CheckpointFolder:
                 shutil.rmtree(checkpoint.path, ignore_errors=True)
 
 
-def split_parameters(step_cell: nn.Cell, network: Llama) -> tuple[list[Parameter], list[Parameter]]:
-    """The network's parameters, and the rest of the training state (moments, step, loss scale)."""
-    weights = list(network.get_parameters())
-    names = {p.name for p in weights}
-    return weights, [p for p in step_cell.get_parameters() if p.name not in names]
-
-
 def copy_values(parameters: list[Parameter]) -> dict[str, np.ndarray]:
     """Values by name, in memory of their own, so that training can go on while they are saved."""
     return {p.name: p.asnumpy().copy() for p in parameters}
 
 
-def load_parameters(file: Path, parameters: list[Parameter]) -> None:
-    """Fill `parameters` from a safetensors file that holds exactly these names and shapes.
+def open_values(
+    file: Path, shapes: dict[str, tuple[int, ...]]
+) -> Callable[[str], np.ndarray]:
+    """A reader, by name, of a safetensors file that holds exactly these names and shapes.
 
     Raises:
         UserError: it holds other names or shapes; the first difference is named.
     """
-    values = load_file(file)
-    expected = {p.name: p for p in parameters}
-    for name in sorted(expected.keys() ^ values.keys()):
+    with safe_open(file, "numpy") as opened:
+        found = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}
+    for name in sorted(shapes.keys() ^ found.keys()):
         raise UserError(
             f"{file} and the model differ in {name}; the recipe's model section is not the one "
             "that was trained: use the run's own recipe.yaml, or another name for a new run"
         )
-    for name, parameter in expected.items():
-        value = values[name]
-        if value.shape != parameter.shape:
+    for name, shape in shapes.items():
+        if found[name] != shape:
             hint = "; the vocabulary differs" if name in ("embedding", "output") else ""
             raise UserError(
-                f"{file}: {name} has shape {value.shape}, the model wants {parameter.shape}{hint}; "
+                f"{file}: {name} has shape {found[name]}, the model wants {shape}{hint}; "
                 "use the run's own recipe.yaml, or another name for a new run"
             )
-        parameter.set_data(Tensor(value))
+
+    def read(name: str) -> np.ndarray:
+        # Opened each time, so that what was read before does not stay mapped.
+        with safe_open(file, "numpy") as opened:
+            return opened.get_tensor(name)
+
+    return read
+
+
+def load_values(file: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Read a safetensors file that holds exactly these names and shapes.
+
+    Raises:
+        UserError: it holds other names or shapes; the first difference is named.
+    """
+    read = open_values(file, shapes)
+    return {name: read(name) for name in shapes}
+
+
+def load_parameters(file: Path, parameters: list[Parameter]) -> None:
+    """Fill `parameters` from a safetensors file that holds exactly these.
+
+    Raises:
+        UserError: it holds other names or shapes; the first difference is named.
+    """
+    values = load_values(file, {p.name: p.shape for p in parameters})
+    for parameter in parameters:
+        parameter.set_data(Tensor(values[parameter.name]))

@@ -30,6 +30,8 @@ class TrainConfig:
     """AdamW: decay of the second moment"""
     adam_eps: float = 1e-8
     """AdamW: added to the root of the second moment"""
+    shard_optimizer: bool = False
+    """several ranks: each keeps the moments of its part of the weights only (ZeRO stage 1)"""
     grad_clip: float = 1.0
     """largest global norm of the gradient"""
     loss_scale: float = 65536.0
@@ -46,6 +48,12 @@ class TrainConfig:
     """steps between checkpoints"""
     keep_checkpoints: int = 3
     """newest checkpoints that are kept, beside the one of the lowest held-out loss"""
+    init_from: str | None = None
+    """model whose weights a new run starts from: a Hugging Face folder, a .gguf file, a run \
+directory or one of its checkpoints; null: random weights"""
+    init_reset: Literal["none", "embeddings", "shared"] = "none"
+    """what a new vocabulary keeps of that model's tables. none: all, it is the same; embeddings: \
+nothing; shared: the rows of the pieces that both have"""
     resume: Literal["auto", "never"] = "auto"
     """auto: go on from the newest checkpoint of the run directory, if there is one"""
     device: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"
@@ -80,6 +88,10 @@ class TrainConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}; it must lie in [0, 1)")
+        if self.init_reset != "none" and self.init_from is None:
+            raise ValueError(
+                f"train.init_reset is {self.init_reset}; without train.init_from it must be none"
+            )
         if not 0 <= self.min_lr_ratio <= 1:
             raise ValueError(f"train.min_lr_ratio is {self.min_lr_ratio}; it must lie in [0, 1]")
         if self.loss_scale < 1:

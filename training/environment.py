@@ -11,3 +11,5 @@ def prepare_environment(run_dir: Path) -> None:
     os.environ.setdefault("MS_OM_PATH", str(scratch))
     os.environ.setdefault("LOCAL_DEFAULT_PATH", str(scratch))
     os.environ.setdefault("MPLCONFIGDIR", str(scratch))
+    # MindSpore's generated protobuf code wants it, and it counts from the first protobuf import on.
+    os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")

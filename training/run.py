@@ -9,10 +9,11 @@ from mindspore import dtype as mstype
 
 from common.errors import UserError
 from common.files import PathLike, atomic_open
+from model.int8 import Int8Llama
 from model.llama import Llama
 from recipe import Recipe, load_recipe, save_recipe
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
-from training.checkpoint import WEIGHTS, Checkpoint, CheckpointFolder, load_parameters
+from training.checkpoint import WEIGHTS, Checkpoint, CheckpointFolder, load_parameters, open_values
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,8 @@ class Run:
         """The newest sound checkpoint, if there is one."""
         return self.checkpoints.newest(log.warning)
 
-    def load_model(self, compute_dtype=mstype.float32) -> Llama:
-        """The network with the weights of the newest checkpoint.
+    def load_model(self, compute_dtype=mstype.float32, weights: str = "float32") -> Llama:
+        """The network with the weights of the newest checkpoint, in float32 or as int8.
 
         Raises:
             UserError: there is no checkpoint, or it does not fit the recipe.
@@ -78,7 +79,11 @@ class Run:
         checkpoint = self.newest_checkpoint()
         if checkpoint is None:
             raise UserError(f"{self.path} has no checkpoint yet; run pretrain.py")
-        network = Llama(self.recipe.model, compute_dtype)
+        if weights == "int8":
+            network = Int8Llama(self.recipe.model, compute_dtype)
+            network.fill(open_values(checkpoint.path / WEIGHTS, network.weight_shapes()))
+            return network
+        network = Llama(self.recipe.model, compute_dtype, seed=None)
         load_parameters(checkpoint.path / WEIGHTS, list(network.get_parameters()))
         return network
 

@@ -5,8 +5,8 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from training.config import TrainConfig
-from training.optimizer import AdamW
-from training.parallel import all_reduce_sum, gradient_reducer
+from training.optimizer import make_optimizer
+from training.parallel import World, all_reduce_sum, gradient_reducer
 from training.schedule import learning_rates
 
 GROWTH_INTERVAL = 1000
@@ -58,6 +58,7 @@ class TrainStep(nn.Cell):
         config: TrainConfig,
         micro_batches: int = 1,
         dynamic_scale: bool = False,
+        world: World | None = None,
     ):
         super().__init__(auto_prefix=False)
         self.network, self.micro_batches, self.dynamic_scale = network, micro_batches, dynamic_scale
@@ -69,7 +70,7 @@ class TrainStep(nn.Cell):
         self.bad_steps = _state("bad_steps", 0, mstype.int32)
         self.learning_rates = Tensor(learning_rates(config))
         weights = ParameterTuple(network.trainable_params())
-        self.optimizer = AdamW(weights, config)
+        self.optimizer = make_optimizer(weights, config, world or World())
         self.reduce_gradients = gradient_reducer(weights)
         self.reduce_sums = all_reduce_sum()
         self.grad = ops.value_and_grad(
@@ -122,6 +123,13 @@ class TrainStep(nn.Cell):
                 ops.assign(self.loss_scale, ops.maximum(self.loss_scale * 0.5, 1.0))
         ops.assign_add(self.step, 1)
         return sums[0] / sums[1], norm, lr, self.bad_steps
+
+    def counters(self) -> list[Parameter]:
+        """The state of the run beside weights and moments.
+
+        Between two steps, where checkpoints are, what micro-batches accumulate is zero.
+        """
+        return [self.loss_scale, self.step, self.updates, self.good_steps, self.bad_steps]
 
 
 def _state(name: str, value, dtype=mstype.float32) -> Parameter:

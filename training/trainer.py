@@ -24,11 +24,12 @@ from training.checkpoint import (
     Checkpoint,
     copy_values,
     load_parameters,
-    split_parameters,
+    load_values,
 )
 from training.dataset import RowStream, batches
 from training.device import measure_peak_flops, select_device, select_dtype
 from training.heldout import HeldOut
+from training.initial import InitialWeights
 from training.parallel import World, all_reduce_sum, join_world
 from training.plan import Plan, make_plan
 from training.run import LOG, RECIPE, Run
@@ -37,9 +38,13 @@ from training.step import TrainStep
 
 log = logging.getLogger(__name__)
 
+ReadInitial = Callable[[Recipe, Tokenizer], InitialWeights]
 
-def train(recipe: Recipe) -> int:
+
+def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
     """Train until `max_steps` or a signal; returns the exit status (128 + signal if stopped).
+
+    `read_initial` reads what `train.init_from` names, when a run starts that has one.
 
     Raises:
         UserError: data, recipe, checkpoint or device do not fit together.
@@ -52,6 +57,9 @@ def train(recipe: Recipe) -> int:
     model_config = fit_vocabulary(recipe.model, tokenizer)
     plan = make_plan(recipe, model_config, train_file, val_file, world)
     run = open_run(dataclasses.replace(recipe, model=model_config), tokenizer)
+    initial = None
+    if recipe.train.init_from and not run.checkpoints.all():
+        initial = read_initial(run.recipe, tokenizer)
     set_up_logging(run.path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
     checkpoint = run.newest_checkpoint()
     start_step = checkpoint.step if checkpoint else 0
@@ -62,13 +70,18 @@ def train(recipe: Recipe) -> int:
             "to train on, or choose another name"
         )
         return 0
-    for line in plan.lines(target, str(dtype).lower(), world):
+    lines = plan.lines(target, str(dtype).lower(), world)
+    for line in lines + (initial.lines if initial else []):
         log.info(line)
 
     network = Llama(model_config, dtype, recipe.train.seed)
-    step_cell = TrainStep(network, recipe.train, plan.micro_batches, dtype == mstype.float16)
+    dynamic_scale = dtype == mstype.float16
+    step_cell = TrainStep(network, recipe.train, plan.micro_batches, dynamic_scale, world)
+    log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
     if checkpoint:
         restore(checkpoint, step_cell, network)
+    elif initial:
+        initial.fill(network)
     if world.rank == 0:
         run.create(tokenizer, start_step)
     stream = RowStream(
@@ -171,9 +184,13 @@ def check_agreement(start_step: int, world: World) -> None:
 
 def restore(checkpoint: Checkpoint, step_cell: TrainStep, network: Llama) -> None:
     """Load a checkpoint into the network and the training state."""
-    weights, optimizer = split_parameters(step_cell, network)
-    load_parameters(checkpoint.path / WEIGHTS, weights)
-    load_parameters(checkpoint.path / OPTIMIZER, optimizer)
+    load_parameters(checkpoint.path / WEIGHTS, list(network.get_parameters()))
+    optimizer, counters = step_cell.optimizer, step_cell.counters()
+    shapes = optimizer.moment_shapes() | {p.name: p.shape for p in counters}
+    values = load_values(checkpoint.path / OPTIMIZER, shapes)
+    optimizer.set_moments(values)
+    for counter in counters:
+        counter.set_data(Tensor(values[counter.name]))
     log.info(f"going on from {checkpoint.path}")
 
 
@@ -189,7 +206,7 @@ def make_callbacks(
     config, world, dtype = run.recipe.train, held_out.world, held_out.network.compute_dtype
     start_step = checkpoint.step if checkpoint else 0
     elapsed = checkpoint.state()["elapsed_s"] if checkpoint else 0.0
-    weights, optimizer = split_parameters(step_cell, held_out.network)
+    weights, optimizer = list(held_out.network.get_parameters()), step_cell.optimizer
     peak_flops = world.size * measure_peak_flops(dtype)
     metrics = None
     if world.rank == 0:
@@ -201,6 +218,8 @@ def make_callbacks(
 
     def snapshot(step: int) -> Callable[[], None] | None:
         if metrics is None:
+            if config.shard_optimizer:
+                optimizer.moments()  # the first rank gathers them from all
             return None
         state = {
             "tokens": step * plan.tokens_per_step,
@@ -210,8 +229,9 @@ def make_callbacks(
             "compute_dtype": str(dtype).lower(),
         }
         with metrics.paused():
-            values = copy_values(weights), copy_values(optimizer)
-        return lambda: run.checkpoints.save(step, *values, state)
+            values = copy_values(weights)
+            moments = optimizer.moments() | copy_values(step_cell.counters())
+        return lambda: run.checkpoints.save(step, values, moments, state)
 
     save = callbacks.Save(plan, start_step, snapshot, config.save_interval, stop)
     guard = callbacks.StopWhenBad(plan, start_step, config.max_bad_steps, save)

@@ -1,4 +1,4 @@
-"""The README's msrun line on the debug recipe: two ranks stop together and go on together."""
+"""The README's msrun line on the debug recipe: ranks stop together, and any number goes on."""
 
 import json
 import os
@@ -13,15 +13,16 @@ import pytest
 from tests.training.test_parallel import free_port
 
 BIN = Path(sys.executable).parent
+REPO = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def command(run_command, repo, tmp_path_factory):
+def command(run_command, tmp_path_factory):
     """msrun with pretrain.py on the debug data, in a folder of its own."""
     folder = tmp_path_factory.mktemp("msrun")
-    corpus = repo / "tests" / "data" / "corpus.jsonl"
+    corpus = REPO / "tests" / "data" / "corpus.jsonl"
     options = [
-        "--config", str(repo / "configs" / "debug.yaml"),
+        "--config", str(REPO / "configs" / "debug.yaml"),
         "--data.sources", f"[{{reader: jsonl, path: {corpus}}}]",
     ]  # fmt: skip
     assert run_command("data_process.py", *options, cwd=folder).returncode == 0
@@ -30,7 +31,7 @@ def command(run_command, repo, tmp_path_factory):
         f"--master_port={free_port()}", "--log_dir=out/two/msrun",
     ]  # fmt: skip
     options += ["--name", "two", "--train.micro_batch", "2", "--train.log_interval", "1"]
-    return folder, [*msrun, str(repo / "pretrain.py"), *options]
+    return folder, [*msrun, str(REPO / "pretrain.py"), *options]
 
 
 def start(folder: Path, command: list[str]) -> subprocess.Popen:
@@ -53,10 +54,11 @@ def a_rank(folder: Path) -> int:
     raise AssertionError("no rank is running")
 
 
-def test_ranks_stop_together_and_go_on_together(command):
+def test_ranks_stop_together_and_any_number_goes_on(command):
+    """Two ranks share the optimizer, one process goes on with all of it, and two share it again."""
     folder, line = command
-    run = folder / "out" / "two"
-    with start(folder, [*line, "--train.max_steps", "100000"]) as process:
+    run, sharded = folder / "out" / "two", ["--train.shard_optimizer", "true"]
+    with start(folder, [*line, *sharded, "--train.max_steps", "100000"]) as process:
         deadline = time.monotonic() + 120
         while not (run / "metrics.jsonl").is_file() or not (run / "metrics.jsonl").read_text():
             assert time.monotonic() < deadline and process.poll() is None
@@ -64,9 +66,11 @@ def test_ranks_stop_together_and_go_on_together(command):
         os.kill(a_rank(folder), signal.SIGTERM)
         process.stdout.read()
     step = int((run / "latest").read_text().strip().removeprefix("step_"))
-    with start(folder, [*line, "--train.max_steps", str(step + 5)]) as process:
-        output = process.stdout.read()
-    assert process.returncode == 0, output[-3000:]
+    alone = [sys.executable, *line[line.index(str(REPO / "pretrain.py")) :]]
+    for more, launch in ((5, alone), (10, [*line, *sharded])):
+        with start(folder, [*launch, "--train.max_steps", str(step + more)]) as process:
+            output = process.stdout.read()
+        assert process.returncode == 0, output[-3000:]
     steps = [json.loads(record)["step"] for record in (run / "metrics.jsonl").open()]
-    assert steps == sorted(steps) and steps[-1] == step + 5
+    assert steps == sorted(steps) and steps[-1] == step + 10
     assert {path.name for path in folder.iterdir()} == {"data", "out"}

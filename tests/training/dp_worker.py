@@ -12,7 +12,7 @@ from training.config import TrainConfig
 from training.dataset import RowStream, batches
 from training.device import select_device
 from training.heldout import HeldOut
-from training.parallel import join_world
+from training.parallel import World, join_world
 from training.step import TrainStep
 
 STEPS, SEQ_LEN, GLOBAL_BATCH = 6, 16, 4
@@ -23,21 +23,32 @@ def main() -> None:
     select_device("CPU")
     world = join_world()
     file = TokenFile.open(data)
-    network = Llama(ModelConfig(dim=16, n_layers=1, n_heads=2, max_seq_len=SEQ_LEN, vocab_size=64))
-    step = TrainStep(network, TrainConfig(max_steps=STEPS, warmup_steps=0, learning_rate=1e-2))
-    rows = STEPS * GLOBAL_BATCH // world.size
-    stream = RowStream(file, SEQ_LEN, 2, 1, 0, rows, world.rank, world.size)
-    losses = []
-    for batch in batches(stream, GLOBAL_BATCH // world.size).create_dict_iterator(
-        output_numpy=True
-    ):
-        losses.append(float(step(*map(Tensor, batch.values()))[0]))
-    held_out = HeldOut(network, file, 2, 2, world).evaluate()
-    values = {p.name: p.asnumpy() for p in step.get_parameters()}
-    np.savez(f"{output}-{world.rank}.npz", losses=losses, nats=held_out.nats, **values)
+    for kind in ("plain", "sharded"):
+        values = train(file, world, shard_optimizer=kind == "sharded")
+        np.savez(f"{output}-{kind}-{world.rank}.npz", **values)
     if world.size > 1:
         # A rank that leaves early takes the others' connection with it.
         ops.AllReduce()(Tensor(np.zeros(1, np.float32))).asnumpy()
+
+
+def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
+    """Losses, held-out nats, optimizer's bytes, weights and moments after some steps."""
+    network = Llama(ModelConfig(dim=16, n_layers=1, n_heads=2, max_seq_len=SEQ_LEN, vocab_size=64))
+    config = TrainConfig(max_steps=STEPS, warmup_steps=0, learning_rate=1e-2, **options)
+    step = TrainStep(network, config, world=world)
+    rows = STEPS * GLOBAL_BATCH // world.size
+    stream = RowStream(file, SEQ_LEN, 2, 1, 0, rows, world.rank, world.size)
+    losses = []
+    for number, batch in enumerate(
+        batches(stream, GLOBAL_BATCH // world.size).create_dict_iterator(output_numpy=True), 1
+    ):
+        losses.append(float(step(*map(Tensor, batch.values()))[0]))
+        if number == STEPS // 2:  # as a resumed run does
+            step.optimizer.set_moments(step.optimizer.moments())
+    nats = HeldOut(network, file, 2, 2, world).evaluate().nats
+    weights = {p.name: p.asnumpy() for p in network.get_parameters()}
+    moments = step.optimizer.moments()
+    return {"losses": losses, "nats": nats, "bytes": step.optimizer.n_bytes, **weights, **moments}
 
 
 if __name__ == "__main__":

@@ -43,22 +43,34 @@ def results(repo, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
         f"--master_port={free_port()}", f"--log_dir={folder / 'log'}",
     ]  # fmt: skip
     start([*msrun, WORKER, data, str(folder / "two")], repo)
-    return {name: dict(np.load(folder / f"{name}.npz")) for name in ("one-0", "two-0", "two-1")}
+    return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
-def test_the_ranks_are_identical_to_the_bit(results):
-    assert results["two-0"].keys() == results["two-1"].keys()
-    for name, value in results["two-0"].items():
-        assert np.array_equal(value, results["two-1"][name]), name
+KINDS = pytest.mark.parametrize("kind", ["plain", "sharded"])
 
 
-def test_two_ranks_equal_one_process(results):
-    one, two = results["one-0"], results["two-0"]
+@KINDS
+def test_the_ranks_are_identical_to_the_bit(results, kind):
+    first, second = (results[f"two-{kind}-{rank}"] for rank in (0, 1))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert np.array_equal(value, second[name]), name
+
+
+@KINDS
+def test_two_ranks_equal_one_process(results, kind):
+    one, two = results["one-plain-0"], results[f"two-{kind}-0"]
     assert np.allclose(one["losses"], two["losses"], atol=1e-5)
-    for name, value in one.items():
-        assert np.allclose(value, two[name], atol=1e-5), name
+    for name in one.keys() - {"bytes"}:
+        assert np.allclose(one[name], two[name], atol=1e-5), name
     assert one["losses"][-1] < one["losses"][0]
 
 
+def test_a_sharded_optimizer_takes_half_the_memory_on_two_ranks(results):
+    assert results["one-sharded-0"]["bytes"] == results["one-plain-0"]["bytes"]
+    assert 2 * results["two-sharded-0"]["bytes"] == results["two-plain-0"]["bytes"]
+
+
 def test_the_held_out_loss_is_shared(results):
-    assert results["two-0"]["nats"] == pytest.approx(float(results["one-0"]["nats"]), rel=1e-5)
+    one, two = results["one-plain-0"], results["two-plain-0"]
+    assert two["nats"] == pytest.approx(float(one["nats"]), rel=1e-5)

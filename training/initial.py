@@ -1,0 +1,24 @@
+"""Weights that a new run starts from, in place of random ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from mindspore import Tensor
+
+from model.llama import Llama
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What is loaded into a new network; parameters without a value keep their random one."""
+
+    weights: dict[str, np.ndarray]
+    """float32 values by parameter name, each of its parameter's shape"""
+    lines: list[str]
+    """where they come from and what of it is not used, for the log"""
+
+    def fill(self, network: Llama) -> None:
+        """Put the values into a network."""
+        parameters = {parameter.name: parameter for parameter in network.get_parameters()}
+        for name, value in self.weights.items():
+            parameters[name].set_data(Tensor(value))
