@@ -25,6 +25,8 @@ class Plan:
     """rows of all ranks in one optimizer step"""
     train_tokens: int
     val_tokens: int
+    data: str
+    """fingerprint of the training file"""
 
     @property
     def epochs(self) -> float:
@@ -99,4 +101,5 @@ def make_plan(
         rows_per_step=rows_per_step,
         train_tokens=train.n_tokens,
         val_tokens=val.n_tokens,
+        data=train.fingerprint,
     )

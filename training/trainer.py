@@ -64,6 +64,8 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
     checkpoint = run.newest_checkpoint()
     start_step = checkpoint.step if checkpoint else 0
     check_agreement(start_step, world)
+    if checkpoint:
+        check_same_data(checkpoint, train_file)
     if start_step >= plan.max_steps:
         log.info(
             f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
@@ -168,6 +170,21 @@ def changed_fields(old: Recipe, new: Recipe) -> list[str]:
     ]
 
 
+def check_same_data(checkpoint: Checkpoint, train_file: TokenFile) -> None:
+    """Make sure that the place in the data, which a checkpoint holds, still means the same.
+
+    Raises:
+        UserError: the training file is another one than it was.
+    """
+    known = checkpoint.state().get("data", train_file.fingerprint)
+    if known != train_file.fingerprint:
+        raise UserError(
+            f"{checkpoint.path} was trained on other contents of {train_file.path}; put the old "
+            "file back, or go on under another name with --train.init_from "
+            f"{checkpoint.path.parent.parent}"
+        )
+
+
 def check_agreement(start_step: int, world: World) -> None:
     """Make sure that all ranks start from the same step.
 
@@ -223,6 +240,7 @@ def make_callbacks(
             return None
         state = {
             "tokens": step * plan.tokens_per_step,
+            "data": plan.data,
             "val_loss": evaluate.losses.get(step),
             "elapsed_s": metrics.elapsed,
             "device": ms.get_context("device_target"),

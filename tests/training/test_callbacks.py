@@ -22,6 +22,7 @@ PLAN = Plan(
     rows_per_step=4,
     train_tokens=1000,
     val_tokens=100,
+    data="ids",
 )
 
 

@@ -10,10 +10,11 @@ from corpus.pipeline import build
 from corpus.token_file import TRAIN_NAME
 from recipe import load_recipe
 from tests.evaluation.cases import REPO, make_run
+from training.checkpoint import copy_values
 from training.parallel import World
 from training.plan import make_plan
 from training.run import Run, newest_run
-from training.trainer import fit_vocabulary, open_checked, train
+from training.trainer import check_same_data, fit_vocabulary, open_checked, train
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -73,6 +74,17 @@ def test_another_shape(run):
 def test_another_order_of_the_data(run):
     with pytest.raises(UserError, match="trained with another train.seed"):
         train(changed(run, "train", seed=1))
+
+
+def test_other_data_under_a_run(run):
+    train_file, _ = open_checked(run.recipe, run.tokenizer())
+    weights = copy_values(list(run.load_model().get_parameters()))
+    checkpoint = run.checkpoints.save(30, weights, {}, {"data": train_file.fingerprint})
+    check_same_data(checkpoint, train_file)
+    elsewhere = dataclasses.replace(run.recipe.data, seed=7, dir=f"{run.recipe.data.dir}-7")
+    build(run.recipe.tokenizer, elsewhere)
+    with pytest.raises(UserError, match="step_00000030 was trained on other contents"):
+        train(dataclasses.replace(run.recipe, data=elsewhere))
 
 
 def test_a_model_smaller_than_the_tokenizer(run):
