@@ -14,6 +14,9 @@ class TrainConfig:
     """tokens of one optimizer step over all ranks and micro-batches"""
     micro_batch: int = 8
     """rows of max_seq_len tokens in one forward pass on one device"""
+    recompute: bool = False
+    """keep only what enters each block for the gradient and compute the rest again: less memory \
+on accelerators for a third more work (arXiv:1604.06174)"""
     compute_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend"""
     learning_rate: float = 6e-4

@@ -77,6 +77,9 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
         log.info(line)
 
     network = Llama(model_config, dtype, recipe.train.seed)
+    if recipe.train.recompute:
+        for block in network.layers:
+            block.recompute()
     dynamic_scale = dtype == mstype.float16
     step_cell = TrainStep(network, recipe.train, plan.micro_batches, dynamic_scale, world)
     log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")

@@ -24,8 +24,11 @@ VARIANTS = {
 }
 
 
-def check(config):
+def check(config, recompute=False):
     network = lively(Llama(config))
+    if recompute:
+        for block in network.layers:
+            block.recompute()
     inputs = batch()
     (loss, logits), gradients = Gradients(network)(*tensors(inputs))
     true_loss, true_logits, true_gradients = loss_logits_gradients(config, values(network), *inputs)
@@ -45,6 +48,10 @@ def check(config):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_loss_logits_and_gradients(variant):
     check(tiny_config(**VARIANTS[variant]))
+
+
+def test_recomputed_blocks():
+    check(tiny_config(n_kv_heads=2, document_mask=True), recompute=True)
 
 
 def test_the_forms_for_accelerators(accelerator_forms):
