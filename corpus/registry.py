@@ -1,17 +1,24 @@
 """Readers by name. A reader turns one raw file into documents."""
 
+import functools
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional
 
 from common.errors import UserError
 from corpus.config import SourceConfig
 from corpus.input_file import InputFile
 
 # The modules whose readers a recipe can name; a new corpus is a new module and a line here.
-READER_MODULES = ("corpus.readers", "corpus.demo_readers")
+READER_MODULES = (
+    "corpus.readers.json_text",
+    "corpus.readers.plain_text",
+    "corpus.readers.tables",
+    "corpus.readers.published",
+    "corpus.readers.token_ids",
+    "corpus.demo_readers",
+)
 
 READERS: dict[str, "Reader"] = {}
 
@@ -20,17 +27,26 @@ READERS: dict[str, "Reader"] = {}
 class Reader:
     """How one kind of file is read, and how it is obtained when it is missing."""
 
-    read: Callable[[InputFile, SourceConfig], Iterator[str]]
-    """yields the documents of a file, in a stream; reports bad records to `InputFile.skip`"""
-    fetch: Optional[Callable[[Path], None]] = None
+    read: Callable[..., Iterator]
+    """`read(file: InputFile, source: SourceConfig)` yields the texts of the documents of a file,
+    in a stream. It reports bad records to `file.skip` and damage to `file.damage`, and goes on.
+    A reader of `tokens` has a third argument: `read(file, source, eos_id)`"""
+    fetch: Callable[[Path], None] | None = None
     """makes the file at the given path; None where only the user can bring it"""
+    tokens: bool = False
+    """the corpus is tokenised already: `read` yields a 1-d integer array of ids a document,
+    without <eos> and never empty. Its ids are those of the file: whether they fit the vocabulary
+    is for the caller to check"""
 
 
-def reader(name: str, fetch: Optional[Callable[[Path], None]] = None) -> Callable:
-    """Register the decorated function as the reader `name`."""
+def reader(
+    name: str, fetch: Callable[[Path], None] | None = None, tokens: bool = False
+) -> Callable:
+    """Register the decorated function as the reader `name`; see `Reader` for the rest."""
 
     def register(read: Callable) -> Callable:
-        READERS[name] = Reader(read, fetch)
+        checked = read if tokens else functools.partial(_sound_texts, read)
+        READERS[name] = Reader(checked, fetch, tokens)
         return read
 
     return register
@@ -48,3 +64,16 @@ def find_reader(name: str) -> Reader:
         known = ", ".join(sorted(READERS))
         raise UserError(f"data.sources: reader {name!r} is unknown; the readers are {known}")
     return READERS[name]
+
+
+def _sound_texts(
+    read: Callable[[InputFile, SourceConfig], Iterator[str]], file: InputFile, source: SourceConfig
+) -> Iterator[str]:
+    """The texts that a reader yields, without what no encoding can hold."""
+    for text in read(file, source):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            file.skip(f"half a surrogate pair, or bytes that are not {source.encoding}")
+        else:
+            yield file.without_nul(text)

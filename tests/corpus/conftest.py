@@ -4,6 +4,8 @@ import random
 import pytest
 
 from corpus.config import DataConfig, SourceConfig
+from corpus.input_file import InputFile
+from corpus.registry import find_reader
 from tokenizer.config import TokenizerConfig
 from tokenizer.tokenizer import load_tokenizer
 from tokenizer.train import train_sentencepiece
@@ -53,6 +55,23 @@ def make_data(tmp_path):
         raw = tmp_path / "raw.jsonl"
         _write_jsonl(raw, _random_texts(count, **jsonl))
         source = SourceConfig("jsonl", str(raw))
-        return DataConfig(str(tmp_path / "data"), [source], val_fraction)
+        return DataConfig(str(tmp_path / "data"), [source], val_fraction=val_fraction, workers=1)
 
     return make
+
+
+@pytest.fixture
+def read_raw(tmp_path):
+    """What a reader makes of a raw file: `documents, file = read_raw("jsonl", content)`.
+
+    Keywords are those of the source; `name` is the file's.
+    """
+
+    def read(reader, content, name="raw", **options):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        file = InputFile(path)
+        source = SourceConfig(reader, str(path), **options)
+        return list(find_reader(reader).read(file, source)), file
+
+    return read

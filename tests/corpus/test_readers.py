@@ -2,24 +2,20 @@ import json
 
 import pytest
 
-import corpus.readers as readers
+import corpus.readers.json_text as json_text
+import corpus.readers.plain_text as plain_text
 from common.errors import UserError
-from corpus.config import DataConfig, SourceConfig
-from corpus.input_file import InputFile
 from corpus.registry import find_reader
-from corpus.sources import find_sources
 
 
 @pytest.fixture
-def read(tmp_path):
-    """Documents and number of skips of a file with this content: `read("jsonl", content)`."""
+def read(read_raw):
+    """Documents and number of skips of a whole file: `read("jsonl", content)`."""
 
     def run(name, content, **options):
-        path = tmp_path / "raw"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        file = InputFile(path)
-        documents = list(find_reader(name).read(file, SourceConfig(name, str(path), **options)))
-        assert file.position == path.stat().st_size
+        documents, file = read_raw(name, content, **options)
+        assert file.position == file.path.stat().st_size
+        assert not file.damaged
         return documents, file.skipped
 
     return run
@@ -29,6 +25,15 @@ def test_jsonl(read):
     assert read("jsonl", '{"text": "一"}\r\n\n{"text": "二"}') == (["一", "二"], 0)
     fields = {"field": ["title", "body"]}
     assert read("jsonl", '{"title": "题", "body": "文"}', **fields) == (["题\n文"], 0)
+
+
+def test_fields_are_joined_without_the_null_the_empty_and_the_repeated(read):
+    fields = {"field": ["title", "desc", "answer"]}
+    for desc in ("null", '""', '"题"'):
+        line = f'{{"title": "题", "desc": {desc}, "answer": "答"}}'
+        assert read("jsonl", line, **fields) == (["题\n答"], 0)
+    assert read("jsonl", '{"title": "题", "desc": "述"}', **fields) == ([], 1)
+    assert read("jsonl", '{"title": null, "desc": null, "answer": null}', **fields) == ([], 1)
 
 
 def test_byte_order_mark_is_dropped(read):
@@ -43,10 +48,12 @@ def test_byte_order_mark_is_dropped(read):
         (b'{"text": "cut', "malformed JSON"),
         (b'{"other": "x"}', "no text in field text"),
         (b'{"text": 5}', "no text in field text"),
+        (b'{"text": null}', "no text in field text"),
         (b"[1]", "no text in field text"),
         (b'{"text": "\\ud800"}', "half a surrogate pair"),
-        (b'{"text": "\xc4\xe3"}', "not UTF-8"),
-        (b"[" * 100_000, "malformed JSON"),
+        (b'{"text": "\xc4\xe3"}', "byte 10 of the line is not utf-8"),
+        (b'{"text": ' + b"[" * 100_000, "malformed JSON"),
+        (b'{"text": ' + b"1" * 5000 + b"}", "malformed JSON"),
     ],
 )
 def test_bad_jsonl_line_is_skipped_counted_and_named(read, caplog, line, reason):
@@ -64,64 +71,70 @@ def test_only_the_first_skips_are_logged(read, caplog):
 def test_json_list_of_records_and_strings(read):
     assert read("json", ' [ {"text": "一"}, "二",\n{"x": 1}, 3.5 ] \n') == (["一", "二"], 2)
     assert read("json", "[]") == ([], 0)
+    assert read("json", "") == ([], 0)
+
+
+def test_json_records_without_a_list(read):
+    assert read("json", '{"text": "一"}') == (["一"], 0)
+    assert read("json", '{\n "text": "一"\n}\n{"text": "二"}\n') == (["一", "二"], 0)
 
 
 def test_json_list_longer_than_a_block(read):
     texts = [f"第{i}段" * (i % 7) * 50 for i in range(5000)] + ["长" * 3_000_000]
-    documents, skipped = read("json", json.dumps(texts, ensure_ascii=False, indent=1))
-    assert (documents, skipped) == (texts, 0)
+    assert read("json", json.dumps(texts, ensure_ascii=False, indent=1)) == (texts, 0)
+
+
+def test_json_entry_that_is_not_text_is_skipped(read, caplog):
+    assert read("json", b'["a", "\xff", "\\ud800", "b"]') == (["a", "b"], 2)
+    assert "raw:2 skipped: half a surrogate pair, or bytes that are not utf-8" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"text": "a"}', "not a JSON list"),
-        (b'["a", "b', "breaks in the entry that begins"),
-        (b'["a", {bad}, "b"]', "breaks in the entry that begins '{bad}"),
-        (b'["a", "\xff"]', r"not UTF-8 text \(byte 7\)"),
-        (b"", "not a valid JSON list"),
+        ('["a", "b', "ends before the end of entry 2 or of the list"),
+        ('["a",', "ends before the end of entry 2 or of the list"),
+        ('{"text": "a"} {"te', "ends before the end of entry 2"),
+        ('["a", {bad}, "b"' + " " * 100, "entry 2, which begins '{bad}"),
+        ('["a", ' + "[" * 100_000, "entry 2, which begins '[[[["),
     ],
 )
-def test_broken_json_list(read, content, message):
-    with pytest.raises(UserError, match=message):
-        read("json", content)
+def test_entries_before_a_broken_one_are_kept(read_raw, caplog, content, message):
+    documents, file = read_raw("json", content)
+    assert (documents, file.damaged) == (["a"], True)
+    assert message in caplog.text
+    assert len(caplog.records) == 1
+    assert caplog.text.strip().endswith("what comes before is used, mend the file to have the rest")
 
 
-def test_broken_entry_is_not_searched_for_its_end_for_ever(read, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_ENTRY_CHARS", 1 << 20)
-    with pytest.raises(UserError, match="breaks in the entry"):
-        read("json", '["' + "x" * (3 << 20))
+@pytest.mark.parametrize("cut", range(1, 24))
+def test_entries_are_found_wherever_a_block_ends(read, monkeypatch, cut):
+    monkeypatch.setattr("corpus.input_file.BLOCK_BYTES", cut)
+    content = '["\\u4e00\\"\\ud83d\\ude00", {"text": "二"}, true, null, "三"]'
+    assert read("json", content) == (['一"😀', "二", "三"], 2)
 
 
-def test_txt_is_one_document(read):
+def test_broken_entry_is_not_searched_for_its_end_for_ever(read_raw, monkeypatch, caplog):
+    monkeypatch.setattr(json_text, "MAX_ENTRY_CHARS", 1 << 20)
+    documents, file = read_raw("json", '["a", "' + "x" * (9 << 20))
+    assert documents == ["a"]
+    assert "entry 2, which begins '\"xxx" in caplog.text
+    assert file.position < 6 << 20
+
+
+def test_plain_text(read):
     assert read("txt", "一\n\n二\n") == (["一\n\n二\n"], 0)
-
-
-def test_txt_that_is_not_utf8(read):
-    with pytest.raises(UserError, match=r"not UTF-8 text \(byte 3\); convert it.*iconv"):
-        read("txt", "abc你好".encode("gb18030"))
-
-
-def test_txt_blank(read):
+    assert read("txt_lines", "一\n\n二\r\n") == (["一", "", "二"], 0)
     assert read("txt_blank", "\n\n一\n二\n \n\n三") == (["一\n二", "三"], 0)
+
+
+def test_document_that_finds_no_end_is_skipped(read, monkeypatch, caplog):
+    monkeypatch.setattr(plain_text, "MAX_DOCUMENT_CHARS", 20)
+    content = "一\n\n" + "二二二二\n" * 6 + "\n三"
+    assert read("txt_blank", content) == (["一", "三"], 1)
+    assert "skipped: no blank line in" in caplog.text
 
 
 def test_unknown_reader():
     with pytest.raises(UserError, match="'jsonline' is unknown; the readers are .*jsonl"):
         find_reader("jsonline")
-
-
-def test_missing_file_and_empty_list(tmp_path):
-    missing = DataConfig(sources=[SourceConfig("jsonl", str(tmp_path / "no-*.jsonl"))])
-    with pytest.raises(UserError, match=r"no file matches .*no-\*\.jsonl"):
-        find_sources(missing)
-    with pytest.raises(UserError, match=r"data\.sources is empty"):
-        find_sources(DataConfig())
-
-
-def test_glob_finds_all_files_in_order_and_a_plain_name_is_no_pattern(tmp_path):
-    for name in ("b.txt", "a.txt", "c[1].txt"):
-        (tmp_path / name).write_text("x")
-    for pattern, names in (("*.txt", ["a.txt", "b.txt", "c[1].txt"]), ("c[1].txt", ["c[1].txt"])):
-        config = DataConfig(sources=[SourceConfig("txt", str(tmp_path / pattern))])
-        assert [path.name for path in find_sources(config)[0].paths] == names
