@@ -10,9 +10,10 @@ def main() -> int:
     recipe = parse_recipe(description=__doc__)
     prepare_environment(recipe.run_dir)
     # MindSpore reads its environment when it is imported.
+    from interop.initial import read_initial
     from training.trainer import train
 
-    return train(recipe)
+    return train(recipe, read_initial)
 
 
 if __name__ == "__main__":

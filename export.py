@@ -1,0 +1,25 @@
+"""Take a run elsewhere: python export.py --run out/demo --format hf --output DIR [--help]."""
+
+from common.errors import run_main
+from interop.options import parse_options
+from training.environment import prepare_environment
+
+
+def main() -> int:
+    """Export the newest checkpoint of a run in a foreign format, checked by reading it back."""
+    options = parse_options(description=__doc__)
+    prepare_environment(options.run)
+    # MindSpore reads its environment when it is imported.
+    from interop.exporter import export
+    from training.device import select_device
+    from training.run import Run
+
+    run = Run.open(options.run)
+    select_device(run.recipe.train.device)
+    told = export(run, options.format, options.output, options.dtype)
+    print(f"wrote {options.output} ({options.format}): {told}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,118 @@
+"""README.md of an exported model: what it is, what it was trained on, how well, how to use it."""
+
+import json
+from pathlib import Path
+
+from common.errors import UserError
+from common.files import atomic_open
+from corpus.manifest import Manifest
+from corpus.token_file import TRAIN_NAME
+from interop.registry import Exported
+
+HEADER = """\
+---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [pretrained, baby-llama2-mindspore]
+---
+"""
+USAGE = """\
+```python
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = "."  # this one
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)
+ids = {ids}
+text = model.generate(torch.tensor([ids]))[0]
+print(tokenizer.decode(text, skip_special_tokens=True))
+```
+"""
+
+
+def write_card(run: Exported, folder: Path) -> None:
+    """Write README.md."""
+    sections = [HEADER, *_model(run), *_figures(run), *_data(run), *_training(run), *_usage(run)]
+    with atomic_open(folder / "README.md", "w") as file:
+        file.write("\n".join(sections))
+
+
+def _model(run: Exported) -> list[str]:
+    config = run.config
+    form = "Qwen2" if config.attention_bias else "Llama"
+    start = run.recipe.train.init_from
+    origin = f"trained on from {Path(start).name}" if start else "trained from scratch"
+    tables = "shared with" if config.tie_embeddings else "apart from"
+    return [
+        f"# {run.recipe.name}",
+        "",
+        f"A base model of {form} form with {config.n_params():,} parameters, {origin} with "
+        "Baby-Llama2-MindSpore. It continues text; it does not follow instructions.",
+        "",
+        f"- width {config.dim}, {config.n_layers} layers, {config.n_heads} heads, "
+        f"{config.n_kv_heads} key-value heads, feed-forward {config.hidden_dim}",
+        f"- context {config.max_seq_len} tokens, rotary base {config.rope_theta:g}",
+        f"- {config.vocab_size:,} ids ({run.recipe.tokenizer.kind}) in a table of "
+        f"{config.padded_vocab_size:,} rows, {tables} the output layer",
+        "",
+    ]
+
+
+def _figures(run: Exported) -> list[str]:
+    rows = {
+        "held-out loss, nats a token": run.figures.get("val_loss"),
+        "bits per byte of held-out text": run.figures.get("bits_per_byte"),
+    }
+    measured = [f"| {name} | {value:.4f} |" for name, value in rows.items() if value is not None]
+    if not measured:
+        return ["## Figures", "", "None were measured.", ""]
+    return ["## Figures", "", f"| step {run.figures['step']:,} | |", "|---|--:|", *measured, ""]
+
+
+def _data(run: Exported) -> list[str]:
+    lines = ["## Data", ""]
+    try:
+        manifest = Manifest.load(Path(run.recipe.data.dir) / TRAIN_NAME)
+    except UserError:
+        return [*lines, "The manifest of the training data was not at hand.", ""]
+    if manifest.tokenizer.get("fingerprint") != run.tokenizer.fingerprint:
+        return [*lines, "The manifest of the training data was not at hand.", ""]
+    lines += ["| source | documents | characters | tokens |", "|---|--:|--:|--:|"]
+    for counts in (*manifest.sources, manifest):
+        name = "all" if counts is manifest else counts.name
+        lines.append(
+            f"| {name} | {counts.documents:,} | {counts.characters:,} | {counts.tokens:,} |"
+        )
+    return [*lines, "", "Settle the rights in these texts before you publish the model.", ""]
+
+
+def _training(run: Exported) -> list[str]:
+    train = run.recipe.train
+    tokens = run.step * train.tokens_per_step
+    return [
+        "## Training",
+        "",
+        f"- {run.step:,} steps of {train.tokens_per_step:,} tokens: {tokens:,} tokens",
+        f"- AdamW ({train.beta1:g}, {train.beta2:g}), weight decay {train.weight_decay:g}, "
+        f"gradient clipped at {train.grad_clip:g}",
+        f"- learning rate up to {train.learning_rate:g} in {train.warmup_steps:,} steps, then a "
+        f"cosine down to {train.learning_rate * train.min_lr_ratio:g}; seed {train.seed}",
+        f"- weights stored as {run.dtype}",
+        "",
+    ]
+
+
+def _usage(run: Exported) -> list[str]:
+    prompt = json.dumps((run.recipe.eval.prompts or ["你好"])[0], ensure_ascii=False)
+    ids, why = f"tokenizer({prompt}).input_ids", ""
+    if not run.config.document_mask:
+        ids = f"[tokenizer.eos_token_id, *{ids}]"
+        why = "In training a document begins after an end-of-text id, so a prompt does too. "
+    return [
+        "## Use",
+        "",
+        f"{why}The tokenizer adds no id of its own, and `<s>` in a text is text.",
+        "",
+        USAGE.format(ids=ids),
+    ]

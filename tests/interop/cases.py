@@ -1,0 +1,61 @@
+"""Tiny runs of every form, without training: what is exported, and what others start from."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from model.llama import Llama
+from recipe import Recipe, load_recipe
+from tests.model.cases import lively, values
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
+from tokenizer.train import train_sentencepiece
+from training.run import Run
+
+REPO = Path(__file__).resolve().parent.parent.parent
+STEPS = 20
+FORMS = {
+    "tied": {"n_kv_heads": 4},
+    "untied": {"n_kv_heads": 4, "tie_embeddings": False},
+    "grouped": {"n_kv_heads": 2},
+    "biased": {"n_kv_heads": 2, "attention_bias": True, "rope_theta": 1e6, "norm_eps": 1e-6},
+}
+
+
+def corpus_texts() -> list[str]:
+    lines = (REPO / "tests" / "data" / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = []
+    for line in lines:
+        try:
+            texts.append(json.loads(line)["text"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return texts
+
+
+def make_tokenizer(folder: Path, vocab_size: int = 600) -> Tokenizer:
+    """A vocabulary as data_process.py trains it; 600 ids are padded to 640 rows."""
+    model_file = folder / "tokenizer.model"
+    train_sentencepiece(corpus_texts(), vocab_size, model_file)
+    return load_tokenizer("sentencepiece", model_file)
+
+
+def make_recipe(folder: Path, tokenizer: Tokenizer, **model) -> Recipe:
+    overrides = ["--out_dir", str(folder / "out"), "--data.dir", str(folder / "data")]
+    overrides += ["--train.micro_batch", "1"]
+    recipe = load_recipe(REPO / "configs" / "debug.yaml", overrides)
+    model = {"dim": 32, "hidden_dim": 64, **model, "vocab_size": tokenizer.vocab_size}
+    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, **model))
+
+
+def make_run(folder: Path, tokenizer: Tokenizer, **model) -> Run:
+    """A run in `folder`/out/debug whose weights, norms and biases are of order 0.2."""
+    recipe = make_recipe(folder, tokenizer, **model)
+    run = Run(recipe.run_dir, recipe)
+    run.create(tokenizer)
+    network = lively(Llama(recipe.model))
+    run.checkpoints.save(STEPS, values(network), {}, {})
+    return run
+
+
+def weights_of(run: Run):
+    return values(run.load_model())
