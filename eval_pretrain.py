@@ -1,5 +1,6 @@
-"""See what a run has learned: python eval_pretrain.py [--run out/demo] [--prompt TEXT] [--help]."""
+"""See what a run has learned: python eval_pretrain.py [--run out/demo] [--help]."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import run_main
@@ -13,29 +14,52 @@ def main() -> int:
     options = parse_options(description=__doc__)
     prepare_environment(options.run or Path(Recipe.out_dir))
     # MindSpore reads its environment when it is imported.
+    from evaluation.chat import converse
+    from evaluation.compare import compare
     from evaluation.continuation import Writer
-    from evaluation.perplexity import describe, measure
-    from evaluation.report import write_report
-    from evaluation.terminal import converse, play
+    from evaluation.evaluate import Evaluation
+    from evaluation.exams.idiom_table import learns_idioms
+    from evaluation.terminal import play
+    from evaluation.web import serve
     from training.device import select_device
     from training.run import Run, newest_run
 
+    if options.compare:
+        return tell(compare(options.compare))
     run = Run.open(options.run or newest_run(Recipe.out_dir), options.overrides)
     config = run.recipe.eval
     select_device(run.recipe.train.device)
-    network, tokenizer = run.load_model(), run.tokenizer()
-    print(f"{run.path}: {run.recipe.model.n_params():,} parameters", flush=True)
+    network, tokenizer = run.load_model(weights=config.weights), run.tokenizer()
+    told = f"{run.path}: {run.recipe.model.n_params():,} parameters"
+    if config.weights == "int8":
+        megabytes = sum(p.nbytes for p in network.get_parameters()) / 1e6
+        told += f", as int8 in {megabytes:,.1f} MB"
+    print(told, flush=True)
     writer = Writer(network, tokenizer, config)
     if options.only_play:
         for prompt in options.prompts or []:
             play(writer, prompt)
         if options.interactive:
             converse(writer)
+        if options.web:
+            serve(writer, told, run.recipe.train.device, options.web_port)
         return 0
-    held_out = measure(network, tokenizer, run.recipe.data.dir, config)
-    print(describe(held_out), flush=True)
-    continuations = [play(writer, prompt) for prompt in config.prompts]
-    for path in write_report(run, held_out, continuations):
+    evaluation = Evaluation(run, network, writer)
+    if options.only_measure:
+        evaluation.measure_texts(options.texts)
+        evaluation.take_exams(options.exams)
+        return tell(evaluation.save())
+    evaluation.measure_held_out()
+    if learns_idioms(run.recipe.data):
+        evaluation.take_idioms()
+    evaluation.take_samples()
+    evaluation.continue_prompts()
+    return tell(evaluation.save())
+
+
+def tell(paths: Iterable[Path]) -> int:
+    """Name the files that were written."""
+    for path in paths:
         print(f"wrote {path}")
     return 0
 

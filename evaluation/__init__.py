@@ -1,1 +1,1 @@
-"""What a run is worth: perplexity, continuations and the report."""
+"""What a run is worth: loss, exams, continuations, comparison and the report."""

@@ -1,6 +1,17 @@
 """The eval section of the recipe."""
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+NOT_NEGATIVE = (
+    "temperature",
+    "top_k",
+    "frequency_penalty",
+    "no_repeat_ngram",
+    "seed",
+    "stride",
+    "samples",
+)
 
 
 @dataclass(frozen=True)
@@ -17,12 +28,31 @@ class EvalConfig:
     """sample among the k most likely tokens; 0: all"""
     top_p: float = 1.0
     """sample among the most likely tokens that together have this probability"""
+    min_p: float = 0.0
+    """drop tokens less likely than this share of the most likely one (arXiv:2407.01082); 0: none"""
     repetition_penalty: float = 1.1
     """makes tokens already in the text less likely (CTRL, arXiv:1909.05858); 1: off"""
+    frequency_penalty: float = 0.0
+    """taken from a token's score for each time that it is in the continuation; 0: off"""
+    no_repeat_ngram: int = 0
+    """never write so many tokens in a row twice; 0: off"""
+    stop: list[str] = field(default_factory=list)
+    """texts that end a continuation and are not shown"""
     seed: int = 1337
     """seed of the sampling"""
+    attempts: int = 1
+    """continuations of each prompt, each with random numbers of its own"""
+    log_probs: bool = False
+    """tell the log-probability of each new token"""
     batch: int = 8
-    """rows in one forward pass of the perplexity measurement"""
+    """rows of the context length in one forward pass of losses and exams"""
+    stride: int = 0
+    """new tokens in each window of the losses; fewer see more context and cost more time; \
+0: the context length, as in training"""
+    samples: int = 3
+    """of each prompt of the continuation suite; 0: leave the suite out"""
+    weights: Literal["float32", "int8"] = "float32"
+    """how weights are kept: int8 takes a quarter of the memory and costs a little accuracy"""
 
     def __post_init__(self):
         """Reject values out of range.
@@ -30,14 +60,18 @@ class EvalConfig:
         Raises:
             ValueError: names the field.
         """
-        for name in ("max_new_tokens", "batch"):
+        for name in ("max_new_tokens", "attempts", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"eval.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("temperature", "top_k", "seed"):
+        for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"eval.{name} is {getattr(self, name)}; it must not be negative")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"eval.top_p is {self.top_p}; it must lie in (0, 1]")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"eval.min_p is {self.min_p}; it must lie in [0, 1]")
+        if "" in self.stop:
+            raise ValueError("eval.stop has an empty text; it would end every continuation")
         if self.repetition_penalty <= 0:
             raise ValueError(
                 f"eval.repetition_penalty is {self.repetition_penalty}; it must be positive"

@@ -10,14 +10,35 @@ import docstring_parser
 from common.errors import UserError
 from evaluation.config import EvalConfig
 
+EXAMS = ("idioms", "cmmlu", "ceval", "mmlu")
 EPILOG = """\
-Without --prompt, --prompts_file and --interactive, the run is evaluated in full: loss, perplexity
-and bits per byte on the whole held-out file, continuations of the recipe's prompts, a loss curve
-and a report in the run directory. With one of them, only those prompts are continued.
+Without --prompt, --prompts_file, --interactive and --web, the run is evaluated in full: loss,
+perplexity and bits per byte on the whole held-out file, the idioms exam if the run learns idioms,
+the continuation suite, continuations of the recipe's prompts, a loss curve and a report in the run
+directory. With one of them, only those prompts are continued. With --text or --exam only that is
+measured, and added to the report.
 
 Everything else comes from the run's recipe; any field of it can be overridden, such as
 --data.dir DIR, and for the continuations:
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class ExamOptions:
+    """Which exams to take, and how."""
+
+    names: list[str]
+    data: Path | None
+    """folder of the exams' files; None: the Hugging Face hub"""
+    shots: int
+    """solved examples before each question"""
+    subjects: list[str] | None
+    """None: all"""
+
+    def folder(self, name: str) -> Path | None:
+        """Where the files of an exam stand: in a folder of its name, if there is one."""
+        named = self.data and self.data / name
+        return named if named and named.is_dir() else self.data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +51,27 @@ class Options:
     """prompts to continue; None: the recipe's"""
     interactive: bool
     """read prompts from the terminal"""
+    web: bool
+    """show a page to play with"""
+    web_port: int | None
+    """None: the first free one"""
     overrides: list[str]
     """options for the run's recipe"""
+    texts: list[tuple[str, Path]]
+    """files of raw text to measure the loss on, with their names"""
+    exams: ExamOptions
+    compare: list[Path] | None
+    """runs to compare"""
+
+    @property
+    def only_measure(self) -> bool:
+        """Whether to measure given texts and exams, and nothing else."""
+        return bool(self.texts or self.exams.names)
 
     @property
     def only_play(self) -> bool:
         """Whether to continue prompts and measure nothing."""
-        return self.interactive or self.prompts is not None
+        return self.interactive or self.web or self.prompts is not None
 
 
 def parse_options(argv: Sequence[str] | None = None, description: str = "") -> Options:
@@ -47,6 +82,8 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     """
     parser = argparse.ArgumentParser(
         usage="%(prog)s [--run DIR] [--prompt TEXT ...] [--prompts_file FILE] [--interactive] "
+        "[--web] [--web_port N] "
+        "[--text [NAME=]FILE ...] [--exam NAME ...] [--compare DIR DIR ...] "
         "[--SECTION.FIELD VALUE ...]",
         description=description,
         epilog=EPILOG + "\n".join(_field_lines()),
@@ -62,8 +99,11 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         "--prompts_file", type=Path, metavar="FILE", help="texts to continue, one a line"
     )
     parser.add_argument(
-        "--interactive", action="store_true", help="ask for texts until an empty line"
+        "--interactive", action="store_true", help="ask for texts; /help tells the commands"
     )
+    parser.add_argument("--web", action="store_true", help="a page in the browser to play with")
+    parser.add_argument("--web_port", type=int, metavar="N", help="its port (the first free one)")
+    _add_measurements(parser)
     try:
         known, overrides = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
@@ -71,7 +111,19 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     prompts = known.prompt
     if known.prompts_file:
         prompts = [*(prompts or []), *read_prompts(known.prompts_file)]
-    return Options(known.run, prompts, known.interactive, overrides)
+    if known.shots < 0:
+        raise UserError(f"--shots is {known.shots}; it must not be negative")
+    return Options(
+        run=known.run,
+        prompts=prompts,
+        interactive=known.interactive,
+        web=known.web,
+        web_port=known.web_port,
+        overrides=overrides,
+        texts=[_named(text) for text in known.text or []],
+        exams=ExamOptions(known.exam or [], known.exam_data, known.shots, known.subjects),
+        compare=known.compare,
+    )
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -90,6 +142,34 @@ def read_prompts(path: Path) -> list[str]:
     if not prompts:
         raise UserError(f"{path} holds no prompt; write one a line")
     return prompts
+
+
+def _add_measurements(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--text", nargs="+", action="extend", metavar="[NAME=]FILE", help="raw texts to measure"
+    )
+    parser.add_argument(
+        "--exam", nargs="+", action="extend", choices=EXAMS, help=f"exams: {', '.join(EXAMS)}",
+        metavar="NAME",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exam_data", type=Path, metavar="DIR",
+        help="folder of an exam's published files, or of folders cmmlu, ceval, mmlu "
+        "(the Hugging Face hub)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shots", type=int, default=5, metavar="N", help="solved examples before a question (5)"
+    )
+    parser.add_argument("--subjects", nargs="+", metavar="NAME", help="subjects of the exam (all)")
+    parser.add_argument(
+        "--compare", nargs="+", type=Path, metavar="DIR", help="runs to set side by side"
+    )
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """`NAME=FILE`, or a file whose name serves as one."""
+    name, _, path = text.rpartition("=")
+    return (name, Path(path)) if name else (Path(text).stem, Path(text))
 
 
 def _field_lines() -> Iterator[str]:

@@ -1,32 +1,72 @@
-"""The loss curve of a run as a picture."""
+"""Loss curves of one run and of several as pictures."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from common.files import PathLike, atomic_open
+from evaluation.history import Curve, History
+
+# Labels are English because the fonts that come with matplotlib have no Chinese characters.
+AXES = (
+    ("tokens", "tokens seen", 1.0),
+    ("seconds", "minutes of training steps", 60.0),
+    ("flops", "floating-point operations", 1.0),
+)
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink")
 
 
-def plot_loss(path: PathLike, metrics: list[dict[str, Any]], tokens_per_step: int) -> None:
+def plot_loss(path: PathLike, history: History) -> None:
     """Write a PNG of training and held-out loss against tokens.
-
-    Args:
-        path: the picture.
-        metrics: records of metrics.jsonl.
-        tokens_per_step: turns the step of a record into tokens.
 
     Raises:
         UserError: the disk is full.
     """
-    # A figure without pyplot has no window and needs no display.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = _figure(8)
     axes = figure.add_subplot()
-    for key, label, style in (("loss", "training", "-"), ("val_loss", "held out", "o-")):
-        points = [(m["step"] * tokens_per_step, m[key]) for m in metrics if m.get(key) is not None]
-        axes.plot([x for x, _ in points], [y for _, y in points], style, label=label, markersize=4)
-    axes.set(xlabel="tokens seen", ylabel="loss (nats per token)")
+    for curve, label, style in (
+        (history.training, "training", "-"),
+        (history.held_out, "held out", "o-"),
+    ):
+        axes.plot(curve.tokens, curve.losses, style, label=label, markersize=4)
+    axes.set(xlabel=AXES[0][1], ylabel="loss (nats per token)")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend()
+    _save(figure, path)
+
+
+def plot_comparison(path: PathLike, runs: Mapping[str, tuple[Curve, Curve]], unit: str) -> None:
+    """Write a PNG of the losses of several runs against tokens, time and computation.
+
+    Args:
+        path: the picture.
+        runs: training and held-out curve under the name of each run.
+        unit: of the losses.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    figure = _figure(15)
+    for place, (field, label, divisor) in enumerate(AXES, 1):
+        axes = figure.add_subplot(1, len(AXES), place)
+        for i, (name, (training, held_out)) in enumerate(runs.items()):
+            colour = COLOURS[i % len(COLOURS)]
+            x = [value / divisor for value in getattr(training, field)]
+            axes.plot(x, training.losses, "-", color=colour, alpha=0.35, linewidth=1)
+            x = [value / divisor for value in getattr(held_out, field)]
+            axes.plot(x, held_out.losses, "o-", color=colour, label=name, markersize=4)
+        axes.set(xlabel=label, ylabel=unit if place == 1 else "")
+        axes.grid(alpha=0.3)
+    axes.legend(title="held out (faint: training)")
+    _save(figure, path)
+
+
+def _figure(width: float):
+    # A figure without pyplot has no window and needs no display.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, 5), layout="constrained")
+
+
+def _save(figure, path: PathLike) -> None:
     with atomic_open(path) as file:
         figure.savefig(file, format="png", dpi=120)

@@ -1,10 +1,7 @@
-"""report.md: what was trained on what, how fast, how well, and what to expect of it."""
+"""The report of a run: what was trained on what, how fast, how well, and what to expect of it."""
 
 import os
 import platform
-import statistics
-import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,14 +9,16 @@ from pathlib import Path
 from common.files import atomic_open
 from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.abilities import can, limits
-from evaluation.continuation import Continuation
+from evaluation.document import Document
+from evaluation.history import History, read_history
 from evaluation.perplexity import format_bits
 from evaluation.plots import plot_loss
-from training.heldout import HeldOutResult
+from evaluation.report_results import add_continuations, add_exams, add_losses, add_samples
+from evaluation.results import Results
 from training.run import METRICS, Run
 
-REPORT, FIGURE = "report.md", "loss.png"
-PACKAGES = ("mindspore", "mindformers", "numpy", "sentencepiece")
+REPORT, PAGE, FIGURE = "report.md", "report.html", "loss.png"
+PACKAGES = ("mindspore", "mindformers", "numpy", "sentencepiece", "lm-eval")
 
 
 @dataclass(frozen=True)
@@ -29,38 +28,46 @@ class Training:
     steps: int
     tokens: int
     epochs: float
-    tokens_per_s: float
-    """median of the log intervals"""
-    seconds: float
-    """in training steps, over all resumptions; without evaluation and saving"""
+    history: History
     where: str
     """device and compute type"""
 
 
-def write_report(
-    run: Run, held_out: HeldOutResult, continuations: Sequence[Continuation]
-) -> tuple[Path, Path]:
-    """Write report.md and loss.png into the run directory; returns their paths.
+def write_report(run: Run, results: Results) -> tuple[Path, ...]:
+    """Write report.md, report.html and loss.png into the run directory; returns their paths.
 
     Raises:
         UserError: the training file is missing, or the disk is full.
     """
     train_file = TokenFile.open(Path(run.recipe.data.dir) / TRAIN_NAME)
     training = read_training(run, train_file)
-    sections = [
-        *_headline(run, held_out),
-        *_model(run),
-        *_data(run, train_file),
-        *_training(run, training),
-        *_continuations(run, continuations),
-        *_expectations(run, held_out, training, train_file),
-        *_versions(),
-    ]
-    report, figure = run.path / REPORT, run.path / FIGURE
-    plot_loss(figure, run.metrics(), run.recipe.train.tokens_per_step)
-    with atomic_open(report, "w") as file:
-        file.write("\n".join(sections) + "\n")
-    return report, figure
+    millions = run.recipe.model.n_params() / 1e6
+    document = Document(f"{run.recipe.name}: a Llama2 of {millions:,.1f} M parameters")
+    _headline(document, results)
+    _model(document, run)
+    _data(document, train_file)
+    _training(document, run, training)
+    add_losses(document, results)
+    add_exams(document, results.exams)
+    add_continuations(document, run.recipe.eval, results.continuations)
+    add_samples(document, results.samples)
+    _expectations(document, run, results, training, train_file)
+    _versions(document, results)
+    plot_loss(run.path / FIGURE, training.history)
+    return (*write_document(document, run.path), run.path / FIGURE)
+
+
+def write_document(document: Document, folder: Path) -> tuple[Path, Path]:
+    """Write a report in both forms, after its figures; returns their paths.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    forms = {folder / REPORT: document.markdown(), folder / PAGE: document.html(folder)}
+    for path, text in forms.items():
+        with atomic_open(path, "w") as file:
+            file.write(text)
+    return tuple(forms)
 
 
 def read_training(run: Run, train_file: TokenFile) -> Training:
@@ -68,136 +75,102 @@ def read_training(run: Run, train_file: TokenFile) -> Training:
     config, checkpoint = run.recipe.train, run.newest_checkpoint()
     state = {"device": config.device, "compute_dtype": config.compute_dtype, **checkpoint.state()}
     tokens = checkpoint.step * config.tokens_per_step
-    speeds, seconds, last = [], 0.0, 0
-    for record in run.metrics():
-        if record.get("tokens_per_s"):
-            speeds.append(record["tokens_per_s"])
-            seconds += (record["tokens"] - last) / speeds[-1]
-            last = record["tokens"]
     return Training(
         steps=checkpoint.step,
         tokens=tokens,
         epochs=tokens / train_file.n_tokens,
-        tokens_per_s=statistics.median(speeds) if speeds else 0.0,
-        seconds=seconds,
+        history=read_history(run),
         where=f"device {state['device']}, matrix products in {state['compute_dtype']}",
     )
 
 
-def _headline(run: Run, held_out: HeldOutResult) -> list[str]:
-    millions = run.recipe.model.n_params() / 1e6
-    return [
-        f"# {run.recipe.name}: a Llama2 of {millions:,.1f} M parameters",
-        "",
-        f"**Bits per byte of held-out text: {format_bits(held_out.bits_per_byte)}.** This number "
-        "does not depend on the tokenizer, so it compares models with different vocabularies.",
-        "",
-        "| on held-out text | |",
-        "|---|---|",
-        f"| bits per byte | {format_bits(held_out.bits_per_byte)} |",
-        f"| loss | {held_out.loss:.4f} nats a token |",
-        f"| perplexity | {held_out.perplexity:.2f} (comparable only with the same tokenizer) |",
-        f"| measured on | {held_out.tokens:,} tokens that the model was not trained on |",
-        "",
+def _headline(document: Document, results: Results) -> None:
+    held_out = results.held_out
+    if held_out is None:
+        document.paragraph("Its loss on held-out text has not been measured yet.")
+        return
+    document.paragraph(
+        f"**Bits per byte of held-out text: {format_bits(held_out)}.** This number does not "
+        "depend on the tokenizer, so it compares models with different vocabularies."
+    )
+    rows = [
+        ("bits per byte", format_bits(held_out)),
+        ("loss", f"{held_out.loss:.4f} ± {held_out.error:.4f} nats a token"),
+        ("perplexity", f"{held_out.perplexity:.2f} (comparable only with the same tokenizer)"),
+        ("measured on", f"{held_out.tokens:,} tokens that the model was not trained on"),
     ]
+    document.table(("on held-out text", ""), rows)
 
 
-def _model(run: Run) -> list[str]:
+def _model(document: Document, run: Run) -> None:
     model = run.recipe.model
     blocks, total = model.n_params(embedding=False), model.n_params()
     tables = "the output layer shares it" if model.tie_embeddings else "and an output layer"
-    return [
-        "## What was trained",
-        "",
-        f"- Parameters: {total:,} = blocks and norms {blocks:,} + embedding {total - blocks:,} "
-        f"({tables}).",
-        f"- Shape: width {model.dim}, {model.n_layers} layers, {model.n_heads} heads, "
-        f"{model.n_kv_heads} key-value heads, feed-forward {model.hidden_dim}, "
-        f"context {model.max_seq_len} tokens.",
-        f"- Vocabulary: {model.vocab_size:,} ids of a {run.recipe.tokenizer.kind} tokenizer.",
-        "",
-    ]
+    document.heading("What was trained")
+    document.bullets(
+        (
+            f"Parameters: {total:,} = blocks and norms {blocks:,} + embedding {total - blocks:,} "
+            f"({tables}).",
+            f"Shape: width {model.dim}, {model.n_layers} layers, {model.n_heads} heads, "
+            f"{model.n_kv_heads} key-value heads, feed-forward {model.hidden_dim}, "
+            f"context {model.max_seq_len} tokens.",
+            f"Vocabulary: {model.vocab_size:,} ids of a {run.recipe.tokenizer.kind} tokenizer.",
+        )
+    )
 
 
-def _data(run: Run, file: TokenFile) -> list[str]:
-    lines = ["## On what", ""]
+def _data(document: Document, file: TokenFile) -> None:
+    document.heading("On what")
     if file.manifest is None:
-        return [*lines, f"{file.path}: {file.n_tokens:,} tokens; it has no manifest.", ""]
-    lines += ["| source | documents | characters | tokens |", "|---|--:|--:|--:|"]
+        document.paragraph(f"{file.path}: {file.n_tokens:,} tokens; it has no manifest.")
+        return
+    rows = []
     for counts in (*file.manifest.sources, file.manifest):
         name = "all" if counts is file.manifest else counts.name
-        lines.append(
-            f"| {name} | {counts.documents:,} | {counts.characters:,} | {counts.tokens:,} |"
-        )
-    return [*lines, "", f"Whole documents are {file.manifest.split}.", ""]
+        numbers = (counts.documents, counts.characters, counts.tokens)
+        rows.append((name, *(f"{number:,}" for number in numbers)))
+    document.table(("source", "documents", "characters", "tokens"), rows)
+    document.paragraph(f"Whole documents are {file.manifest.split}.")
 
 
-def _training(run: Run, training: Training) -> list[str]:
-    config = run.recipe.train
+def _training(document: Document, run: Run, training: Training) -> None:
+    config, history = run.recipe.train, training.history
     lowest = config.learning_rate * config.min_lr_ratio
     speed = "not recorded"
-    if training.tokens_per_s:
+    if history.tokens_per_s:
         speed = (
-            f"{training.tokens_per_s:,.0f} tokens/s (median), "
-            f"{training.seconds / 60:,.1f} minutes of training steps"
+            f"{history.tokens_per_s:,.0f} tokens/s (median), "
+            f"{history.seconds / 60:,.1f} minutes of training steps"
         )
-    return [
-        "## How, and how fast",
-        "",
-        f"- {training.steps:,} of {config.max_steps:,} steps of {config.tokens_per_step:,} tokens: "
-        f"{training.tokens:,} tokens, {training.epochs:.2f} epochs.",
-        f"- AdamW, learning rate up to {config.learning_rate:g} in {config.warmup_steps:,} steps, "
-        f"then a cosine down to {lowest:g}; seed {config.seed}.",
-        f"- {training.where}.",
-        f"- Speed: {speed}.",
-        f"- Everything else is in {run.path / 'recipe.yaml'} and {run.path / METRICS}.",
-        "",
-        f"![training and held-out loss against tokens]({FIGURE})",
-        "",
-    ]
-
-
-def _continuations(run: Run, continuations: Sequence[Continuation]) -> list[str]:
-    config = run.recipe.eval
-    lines = [
-        "## What it writes",
-        "",
-        f"Temperature {config.temperature:g}, top-k {config.top_k}, top-p {config.top_p:g}, "
-        f"repetition penalty {config.repetition_penalty:g}, seed {config.seed}; verbatim, "
-        "the first attempt of each.",
-        "",
-    ]
-    for continuation in continuations:
-        lines += [
-            f"After “{continuation.prompt}” ({continuation.tokens} tokens, stopped by "
-            f"{continuation.stopped_by.strip('<>')}):",
-            "",
-            textwrap.indent(continuation.text, "    ", lambda line: True),
-            "",
-        ]
-    return lines
+    document.heading("How, and how fast")
+    document.bullets(
+        (
+            f"{training.steps:,} of {config.max_steps:,} steps of {config.tokens_per_step:,} "
+            f"tokens: {training.tokens:,} tokens, {training.epochs:.2f} epochs.",
+            f"AdamW, learning rate up to {config.learning_rate:g} in {config.warmup_steps:,} "
+            f"steps, then a cosine down to {lowest:g}; seed {config.seed}.",
+            f"{training.where}.",
+            f"Speed: {speed}.",
+            f"Everything else is in {run.path / 'recipe.yaml'} and {run.path / METRICS}.",
+        )
+    )
+    document.figure(FIGURE, "training and held-out loss against tokens")
 
 
 def _expectations(
-    run: Run, held_out: HeldOutResult, training: Training, file: TokenFile
-) -> list[str]:
+    document: Document, run: Run, results: Results, training: Training, file: TokenFile
+) -> None:
     model = run.recipe.model
-    sentences = limits(model, training.tokens, training.epochs, file.manifest)
-    return [
-        "## What it can and cannot do",
-        "",
-        can(model, held_out),
-        "",
-        *(f"- {sentence}" for sentence in sentences),
-        "",
-    ]
+    document.heading("What it can and cannot do")
+    if results.held_out:
+        document.paragraph(can(model, results.held_out))
+    document.bullets(limits(model, training.tokens, training.epochs, file.manifest))
 
 
-def _versions() -> list[str]:
+def _versions(document: Document, results: Results) -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return [
-        "## Evaluated with",
-        "",
-        f"Python {platform.python_version()}, {packages}; {platform.system()} "
-        f"{platform.machine()}, {os.cpu_count()} CPU cores.",
-    ]
+    document.heading("Evaluated with")
+    document.paragraph(
+        f"Weights as {results.weights}. Python {platform.python_version()}, {packages}; "
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores."
+    )

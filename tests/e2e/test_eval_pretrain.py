@@ -1,8 +1,15 @@
 """eval_pretrain.py as a user runs it."""
 
+import shutil
+
 import pytest
 
-from tests.evaluation.cases import make_run
+from benchmarks.exams import write_cmmlu
+from evaluation.results import Results
+from tests.evaluation.cases import STEPS, make_run
+from tests.evaluation.test_report import LOSS
+
+COMPARISON = ("report.md", "report.html", "loss.png")
 
 
 @pytest.fixture(scope="module")
@@ -12,9 +19,11 @@ def run(graph_mode, tmp_path_factory):
 
 def test_the_newest_run_is_evaluated_in_full(run_command, run):
     workplace = run.path.parent.parent
-    result = run_command("eval_pretrain.py", cwd=workplace)
+    result = run_command("eval_pretrain.py", "--eval.samples", 1, cwd=workplace)
     assert result.returncode == 0, result.stderr
-    assert "held-out loss 6." in result.stdout
+    assert "held-out text: loss 6." in result.stdout
+    assert "6 samples of the continuation suite: distinct-1 " in result.stdout
+    assert "longest copy from the training file " in result.stdout
     assert "perplexity" in result.stdout and "bits per byte" in result.stdout
     assert "\n小明在学校 ->\n" in result.stdout
     assert result.stdout.rstrip().endswith("wrote out/debug/loss.png")
@@ -22,6 +31,33 @@ def test_the_newest_run_is_evaluated_in_full(run_command, run):
     text = result.stdout.split(" ->\n")[1].split("\n(")[0]
     assert all(f"    {line}\n" in report for line in text.splitlines())
     assert {path.name for path in workplace.iterdir()} == {"data", "out"}, "nothing else is left"
+
+
+def test_texts_and_exams_are_added_to_the_report(run_command, run, tmp_path):
+    Results(STEPS, run.tokenizer().fingerprint, held_out=LOSS).save(run.path)
+    write_cmmlu(tmp_path / "cmmlu", questions=2)
+    (tmp_path / "novel.txt").write_text("小明在学校读书。" * 20, encoding="utf-8")
+    texts = ("--text", f"novel={tmp_path / 'novel.txt'}")
+    exam = ("--exam", "cmmlu", "--exam_data", tmp_path, "--shots", 5, "--subjects", "arts")
+    result = run_command("eval_pretrain.py", "--run", run.path, *texts, *exam)
+    assert result.returncode == 0, result.stderr
+    assert "\nnovel: loss 6." in result.stdout and "held-out" not in result.stdout
+    assert "\nexam CMMLU, 5 shots: " in result.stdout and ", chance 25%" in result.stdout
+    report = (run.path / "report.md").read_text(encoding="utf-8")
+    assert "| novel | " in report and "| CMMLU | 5 | 2 | " in report
+    assert "Bits per byte of held-out text: 1.082" in report, "what was measured before is kept"
+
+
+def test_runs_are_compared(run_command, run):
+    other = run.path.with_name("other")
+    shutil.copytree(run.path, other)
+    result = run_command(
+        "eval_pretrain.py", "--compare", "out/debug", "out/other", cwd=run.path.parent.parent
+    )
+    shutil.rmtree(other)
+    assert result.returncode == 0, result.stderr
+    files = [f"wrote out/comparisons/debug-other/{name}" for name in COMPARISON]
+    assert result.stdout.splitlines() == files
 
 
 def test_prompts_are_only_continued(run_command, run, tmp_path):
@@ -32,6 +68,18 @@ def test_prompts_are_only_continued(run_command, run, tmp_path):
     first, second = (part.split("\n(")[0] for part in result.stdout.split("小明 ->\n")[1:])
     assert first == second
     assert "held-out" not in result.stdout and "wrote" not in result.stdout
+
+
+def test_several_attempts_with_log_probabilities(run_command, run):
+    options = ("--eval.attempts", 3, "--eval.log_probs", "true", "--eval.stop", "[。]")
+    result = run_command("eval_pretrain.py", "--run", run.path, "--prompt", "小明", *options)
+    assert result.returncode == 0, result.stderr
+    assert "(attempt 3 of 3, " in result.stdout
+    assert result.stdout.count("(log-probabilities: -") == 3
+    unknown = run_command("eval_pretrain.py", "--run", run.path, "--eval.top_q", 1)
+    assert unknown.returncode == 1
+    assert "--eval.top_q is unknown; did you mean --eval.top_" in unknown.stderr
+    assert len(unknown.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,3 +16,18 @@ def writer(run):
     from evaluation.continuation import Writer
 
     return Writer(run.load_model(), run.tokenizer(), run.recipe.eval)
+
+
+@pytest.fixture(scope="session")
+def scorer(run):
+    """Its graphs are compiled once for all tests."""
+    from evaluation.scoring import Scorer
+
+    return Scorer(run.load_model(), run.tokenizer().eos_id, batch=2)
+
+
+@pytest.fixture(scope="session")
+def model(scorer, writer):
+    from evaluation.lm_eval_model import LlamaLM
+
+    return LlamaLM(scorer, writer)

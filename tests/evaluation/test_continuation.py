@@ -1,13 +1,13 @@
 """Text that appears while it is generated: complete, whole characters, nothing twice."""
 
-import io
+import dataclasses
 
 import numpy as np
 import pytest
 
 from common.errors import UserError
-from evaluation.continuation import TextStream
-from evaluation.terminal import converse
+from evaluation.terminal import play
+from evaluation.text_stream import TextStream
 from tokenizer.tokenizer import load_tokenizer
 from tokenizer.train import train_sentencepiece
 
@@ -90,22 +90,78 @@ def test_a_continuation_is_new_text_only_and_repeatable(writer):
     assert writer.write("小明在学校", shown.append).text == first.text
 
 
-def test_a_prompt_longer_than_the_context_is_one_sentence(writer):
+@pytest.mark.parametrize("length", [100, 100_000])
+def test_a_prompt_longer_than_the_context_is_one_sentence(writer, length):
     with pytest.raises(UserError, match=r"^the prompt has \d+ tokens, but the context of 64 .*$"):
-        writer.write("学" * 100, print)
+        writer.write("学" * length, print)
 
 
-def test_a_dialogue_survives_a_bad_prompt_and_ends_at_an_empty_line(writer, monkeypatch, capsys):
-    typed = io.StringIO(f"{'学' * 100}\n小明\n\n河边\n")
-    monkeypatch.setattr("sys.stdin", typed)
-    converse(writer)
+def test_an_empty_prompt_begins_a_document(writer):
+    assert writer.write("", lambda text: None).tokens > 0
+
+
+@pytest.fixture
+def settings(writer):
+    """Change the shared writer's settings for one test."""
+    before = writer.config
+
+    def change(**values):
+        writer.config = dataclasses.replace(before, **values)
+
+    yield change
+    writer.config = before
+
+
+PLAYED = ["小明在学校", "", "月亮", "中文 abc", "小明"]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_texts_are_the_same_together_and_alone(writer, settings, temperature):
+    settings(temperature=temperature, batch=4)
+    together = writer.write_all(PLAYED)
+    alone = [writer.write(prompt, lambda text: None) for prompt in PLAYED]
+    assert [c.text for c in together] == [c.text for c in alone]
+    assert [(c.tokens, c.stopped_by) for c in together] == [(c.tokens, c.stopped_by) for c in alone]
+
+
+def test_samples_differ_and_the_first_is_the_one_that_is_written_alone(writer, settings):
+    settings(temperature=1.0, top_k=0)
+    samples = [c.text for c in writer.samples("小明", 3)]
+    assert len(set(samples)) == 3
+    assert samples == [c.text for c in writer.samples("小明", 3)]
+    assert samples[0] == writer.write("小明", lambda text: None).text
+
+
+def test_a_stop_text_ends_the_text_and_is_not_shown(writer, settings):
+    whole = writer.write("小明在学校", lambda text: None)
+    stop = whole.text[3:5]
+    settings(stop=["不会有的", stop])
+    shown = []
+    cut = writer.write("小明在学校", shown.append)
+    assert cut.text == "".join(shown) == whole.text[: whole.text.index(stop)]
+    assert cut.stopped_by == repr(stop)
+    assert cut.tokens < whole.tokens
+
+
+def test_a_text_can_be_interrupted(writer):
+    shown = []
+    result = writer.write("小明", shown.append, stopped=lambda: len(shown) == 2)
+    assert result.stopped_by == "interruption"
+    assert result.tokens < writer.config.max_new_tokens
+    assert result.text == "".join(shown)
+
+
+def test_log_probabilities_are_told_on_request(writer, settings):
+    assert writer.write("小明", lambda text: None).log_probs == ()
+    settings(log_probs=True)
+    result = writer.write("小明", lambda text: None)
+    assert len(result.log_probs) == result.tokens
+    assert all(log_prob < 0 for log_prob in result.log_probs)
+
+
+def test_attempts_are_printed_one_by_one(writer, settings, capsys):
+    settings(attempts=2, log_probs=True)
+    first = play(writer, "小明")
     printed = capsys.readouterr().out
-    assert "error: the prompt has" in printed
-    assert "\n小明 ->\n" in printed and "stopped by" in printed
-    assert typed.read() == "河边\n"
-
-
-def test_a_dialogue_ends_with_the_input(writer, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    converse(writer)
-    assert capsys.readouterr().out == "> \n"
+    assert printed.startswith(f"\n小明 ->\n{first.text}\n(attempt 1 of 2, ")
+    assert printed.count("log-probabilities: -") == 2

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from common.errors import UserError
-from evaluation.options import parse_options
+from evaluation.options import ExamOptions, parse_options
 
 
 def test_nothing_asks_for_the_whole_evaluation_of_the_newest_run():
@@ -59,3 +61,35 @@ def test_a_bad_file_of_prompts_is_one_sentence(tmp_path, content, says):
         file.write_bytes(content)
     with pytest.raises(UserError, match=says):
         parse_options(["--prompts_file", str(file)])
+
+
+def test_measurements():
+    argv = ["--text", "a=x/y.txt", "b.txt", "--exam", "cmmlu", "idioms", "--shots", "0"]
+    options = parse_options([*argv, "--subjects", "law", "arts"])
+    assert options.texts == [("a", Path("x/y.txt")), ("b", Path("b.txt"))]
+    assert options.exams == ExamOptions(["cmmlu", "idioms"], None, 0, ["law", "arts"])
+    assert options.only_measure and not options.only_play
+    assert not parse_options([]).only_measure
+    assert parse_options(["--compare", "out/a", "out/b"]).compare == [Path("out/a"), Path("out/b")]
+
+
+def test_a_folder_may_hold_several_exams(tmp_path):
+    options = ExamOptions(["cmmlu", "mmlu"], tmp_path, 5, None)
+    (tmp_path / "mmlu").mkdir()
+    assert options.folder("mmlu") == tmp_path / "mmlu"
+    assert options.folder("cmmlu") == tmp_path
+    assert ExamOptions(["mmlu"], None, 5, None).folder("mmlu") is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--exam", "gaokao"], "invalid choice: 'gaokao' .*idioms.*cmmlu.*ceval.*mmlu"),
+        (["--exam"], "--exam: expected"),
+        (["--shots", "-1"], "--shots is -1; it must not be negative"),
+        (["--shots", "two"], "--shots: invalid int value: 'two'"),
+    ],
+)
+def test_a_wrong_measurement_is_one_sentence(argv, says):
+    with pytest.raises(UserError, match=says):
+        parse_options(argv)

@@ -4,22 +4,36 @@ import dataclasses
 
 import pytest
 
+from common.errors import UserError
 from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.abilities import can, limits
 from evaluation.continuation import Continuation
+from evaluation.exams.scores import ExamResult, subject_score
+from evaluation.perplexity import HELD_OUT, TextLoss
 from evaluation.report import write_report
+from evaluation.results import RESULTS, Results
+from evaluation.suite import Sample
 from model.config import ModelConfig
-from training.heldout import HeldOutResult
 
-HELD_OUT = HeldOutResult(nats=3000.0, tokens=1000, text_bytes=4000.0)
+LOSS = TextLoss(3000.0, 1000, 4000.0, HELD_OUT, 20, 0.03)
 TEXT = "低头*思*故乡。\n\n# 不是标题 <b>"
 CONTINUATION = Continuation("举头望明月，", TEXT, 9, "<eos>", 0.1)
+EXAM = ExamResult(
+    "CMMLU", 5, subject_score("average", 27, 100), "the mean over the subjects",
+    [subject_score("STEM", 7, 50)], [subject_score("anatomy", 7, 50)], 12, 3, "1 of 67 subjects",
+)  # fmt: skip
+SAMPLES = [Sample("人生如棋，", "落子无悔落子", 0.67, 0.9, "落子", "落子无悔", 4)]
+RESULTS_OF_ALL = Results(
+    20, "f" * 64, "int8", 64, LOSS, [dataclasses.replace(LOSS, name="novels")],
+    [dataclasses.replace(LOSS, name="essay")], [EXAM], [CONTINUATION], SAMPLES,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def report(run):
-    path, figure = write_report(run, HELD_OUT, [CONTINUATION])
+    path, page, figure = write_report(run, RESULTS_OF_ALL)
     assert figure.read_bytes().startswith(b"\x89PNG")
+    assert "data:image/png;base64," in page.read_text(encoding="utf-8")
     return path.read_text(encoding="utf-8")
 
 
@@ -47,10 +61,19 @@ def test_says_how_and_how_fast(run, report):
 
 
 def test_says_how_well(report):
-    assert "**Bits per byte of held-out text: 1.082.**" in report
+    assert "**Bits per byte of held-out text: 1.082 ± 0.011.**" in report
     assert "does not depend on the tokenizer" in report
-    assert "| loss | 3.0000 nats a token |" in report
+    assert "| loss | 3.0000 ± 0.0300 nats a token |" in report
     assert "| perplexity | 20.09 " in report
+    assert "| novels | 1.082 ± 0.011 | 3.0000 ± 0.0300 | 1,000 | 20 |" in report
+    assert "| essay | " in report and "64 new tokens in each" in report
+
+
+def test_shows_chance_and_interval_beside_each_score(report):
+    assert "| CMMLU | 5 | 100 | 27.0% (19.3 to 36.4) | 25% | not told apart |" in report
+    assert "12 solved examples did not fit and were left out; 3 questions did not fit" in report
+    assert "1 of 67 subjects" in report
+    assert "| STEM | 50 | 14.0% (7.0 to 26.2) |\n| anatomy | 50 | 14.0% " in report
 
 
 def test_shows_continuations_verbatim(report):
@@ -59,17 +82,44 @@ def test_shows_continuations_verbatim(report):
     assert "\n".join(line[4:] for line in shown.splitlines()).rstrip("\n") == TEXT
 
 
+def test_shows_what_is_repeated_and_copied(report):
+    assert "| 人生如棋， | 1 | 0.67 | 0.90 | 2: 落子 | 4: 落子无悔 |" in report
+    assert "\n    落子无悔落子\n" in report
+
+
 def test_says_what_to_expect_and_what_it_was_made_with(report):
     assert "It was not taught to answer questions" in report
-    assert "mindspore 2." in report
+    assert "mindspore 2." in report and "lm-eval 0." in report
 
 
-def test_a_run_without_records_still_has_a_report(run, tmp_path):
+def test_a_run_without_records_and_results_still_has_a_report(run, tmp_path):
     bare = type(run)(tmp_path / "bare", run.recipe)
     bare.path.mkdir()
     (bare.path / "checkpoints").symlink_to(run.path / "checkpoints")
-    path, _ = write_report(bare, HELD_OUT, [])
-    assert "Speed: not recorded." in path.read_text(encoding="utf-8")
+    text = write_report(bare, Results(20, ""))[0].read_text(encoding="utf-8")
+    assert "Speed: not recorded." in text and "has not been measured yet" in text
+    assert "Exams" not in text
+
+
+def test_results_are_kept(tmp_path):
+    assert Results.load(tmp_path) is None
+    RESULTS_OF_ALL.save(tmp_path)
+    loaded = Results.load(tmp_path)
+    kept = dataclasses.replace(CONTINUATION, log_probs=[])
+    assert loaded == dataclasses.replace(RESULTS_OF_ALL, continuations=[kept])
+    (tmp_path / RESULTS).write_text('{"step": 3}')
+    with pytest.raises(UserError, match="is not what this program writes .*; delete it"):
+        Results.load(tmp_path)
+
+
+def test_a_new_measurement_takes_the_place_of_the_old_one():
+    results = Results(20, "")
+    for correct in (3, 9):
+        results.add_exam(dataclasses.replace(EXAM, average=subject_score("x", correct, 10)))
+        results.add_text(dataclasses.replace(LOSS, nats=correct))
+    results.add_exam(dataclasses.replace(EXAM, shots=0))
+    assert [(exam.shots, exam.average.accuracy) for exam in results.exams] == [(5, 0.9), (0, 0.27)]
+    assert [text.nats for text in results.texts] == [9]
 
 
 def model_of(**shape) -> ModelConfig:
@@ -78,11 +128,11 @@ def model_of(**shape) -> ModelConfig:
 
 def test_expectations_grow_with_size_and_shrink_with_loss():
     small, large = model_of(dim=288), model_of(dim=2048, n_layers=22, n_heads=32)
-    assert "lost within a sentence or two" in can(small, HELD_OUT)
-    assert "coherent paragraphs" in can(large, HELD_OUT)
-    noise = dataclasses.replace(HELD_OUT, nats=8500.0)
+    assert "lost within a sentence or two" in can(small, LOSS)
+    assert "coherent paragraphs" in can(large, LOSS)
+    noise = dataclasses.replace(LOSS, nats=8500.0)
     assert "Expect noise" in can(large, noise)
-    assert "not known" in can(small, dataclasses.replace(HELD_OUT, text_bytes=0.0))
+    assert "not known" in can(small, dataclasses.replace(LOSS, text_bytes=0.0))
 
 
 def test_advice_follows_the_tokens_and_the_epochs():

@@ -1,0 +1,120 @@
+"""Measure a run, part by part; what was measured is kept, and the report is written from it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from corpus.token_file import TRAIN_NAME, TokenFile
+from evaluation.continuation import Continuation, Writer
+from evaluation.exams.scores import CHANCE, ExamResult
+from evaluation.options import ExamOptions
+from evaluation.perplexity import describe, measure, measure_text
+from evaluation.report import write_report
+from evaluation.report_results import explain, verdict
+from evaluation.results import Results
+from evaluation.scoring import Scorer
+from evaluation.suite import PROMPTS, Sample, judge, mean
+from evaluation.terminal import play
+from model.llama import Llama
+from training.run import Run
+
+
+class Evaluation:
+    """The measurements of a run's newest checkpoint."""
+
+    def __init__(self, run: Run, network: Llama, writer: Writer):
+        """Go on from what was measured of this checkpoint, kept in this way, before."""
+        self.run, self.writer, self.config = run, writer, run.recipe.eval
+        self.tokenizer = tokenizer = writer.tokenizer
+        self.scorer = Scorer(network, tokenizer.eos_id, self.config.batch)
+        self.stride = self.config.stride or self.scorer.context
+        measured = (run.newest_checkpoint().step, tokenizer.fingerprint, self.config.weights)
+        results = Results.load(run.path)
+        if results is None or (results.step, results.vocabulary, results.weights) != measured:
+            results = Results(*measured)
+        self.results = results
+
+    def measure_held_out(self) -> None:
+        """Loss on the validation file, in all and by source."""
+        found = measure(self.scorer, self.tokenizer, self.run.recipe.data.dir, self.stride)
+        self.results.stride = self.stride
+        self.results.held_out, self.results.sources = found
+        for loss in (found[0], *found[1]):
+            print(describe(loss), flush=True)
+
+    def measure_texts(self, texts: Sequence[tuple[str, Path]]) -> None:
+        """Loss on files of raw text, each with its name."""
+        for name, path in texts:
+            loss = measure_text(self.scorer, self.tokenizer, name, path, self.stride)
+            self.results.stride = self.stride
+            self.results.add_text(loss)
+            print(describe(loss), flush=True)
+
+    def take_exams(self, options: ExamOptions) -> None:
+        """The exams that a command line asks for."""
+        # lm-eval takes seconds to import, which no other measurement should wait for.
+        from evaluation.exams.take import take_benchmark
+        from evaluation.lm_eval_model import LlamaLM
+
+        for name in options.names:
+            if name == "idioms":
+                self.take_idioms()
+            else:
+                folder = options.folder(name)
+                model = LlamaLM(self.scorer, self.writer)
+                self._keep(take_benchmark(name, model, options.shots, folder, options.subjects))
+
+    def take_idioms(self) -> None:
+        """The exam that is made from the demo's corpus; left out where too few are held out."""
+        from evaluation.exams.idioms import take_idioms
+        from evaluation.lm_eval_model import LlamaLM
+
+        result = take_idioms(LlamaLM(self.scorer, self.writer), self.run.recipe.data)
+        if result is None:
+            print("exam idioms: too few idioms are held out of training, so it is left out")
+        else:
+            self._keep(result)
+
+    def continue_prompts(self) -> None:
+        """The recipe's prompts."""
+        self.results.continuations = [play(self.writer, prompt) for prompt in self.config.prompts]
+
+    def take_samples(self) -> None:
+        """The continuation suite, `eval.samples` of each prompt."""
+        found: list[Continuation] = []
+        for prompt in PROMPTS:
+            found += self.writer.samples(prompt, self.config.samples)
+        train_file = TokenFile.open(Path(self.run.recipe.data.dir) / TRAIN_NAME)
+        self.results.samples = judge(found, self.tokenizer, train_file)
+        if self.results.samples:
+            print(describe_samples(self.results.samples), flush=True)
+
+    def save(self) -> tuple[Path, ...]:
+        """Keep the results and write the report; returns the paths."""
+        self.results.save(self.run.path)
+        return write_report(self.run, self.results)
+
+    def _keep(self, result: ExamResult) -> None:
+        self.results.add_exam(result)
+        print(describe_exam(result), flush=True)
+
+
+def describe_exam(exam: ExamResult) -> str:
+    """The scores, a line each."""
+    lines = [
+        f"exam {exam.name}, {exam.shots} shots: {exam.average} over "
+        f"{exam.average.questions:,} questions, chance {CHANCE:.0%} "
+        f"({verdict(exam.average)}), {exam.seconds:.0f} s"
+    ]
+    lines += [f"  {s.name}: {s} over {s.questions:,}" for s in (*exam.categories, *exam.subjects)]
+    return "\n".join([*lines, f"  {explain(exam)}"])
+
+
+def describe_samples(samples: Sequence[Sample]) -> str:
+    """The means of the suite, and the longest copy, in a line."""
+    longest = max(samples, key=lambda sample: sample.copied_tokens)
+    return (
+        f"\n{len(samples)} samples of the continuation suite: "
+        f"distinct-1 {mean(s.distinct_1 for s in samples):.2f}, "
+        f"distinct-2 {mean(s.distinct_2 for s in samples):.2f}; "
+        f"longest copy from the training file {longest.copied_tokens} tokens: {longest.copied!r}"
+    )

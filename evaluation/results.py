@@ -1,0 +1,81 @@
+"""What was measured of a run, kept as evaluation.json in its directory."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.errors import UserError
+from common.files import read_json, write_json
+from evaluation.continuation import Continuation
+from evaluation.exams.scores import ExamResult, Score
+from evaluation.perplexity import TextLoss
+from evaluation.suite import Sample
+
+RESULTS = "evaluation.json"
+
+
+@dataclass
+class Results:
+    """All measurements of one checkpoint; what was not measured is empty."""
+
+    step: int
+    """of the checkpoint"""
+    vocabulary: str
+    """fingerprint of the tokenizer"""
+    weights: str = "float32"
+    """how they were kept: float32 or int8"""
+    stride: int = 0
+    """new ids in each window of the losses"""
+    held_out: TextLoss | None = None
+    sources: list[TextLoss] = field(default_factory=list)
+    texts: list[TextLoss] = field(default_factory=list)
+    exams: list[ExamResult] = field(default_factory=list)
+    continuations: list[Continuation] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, run_dir: Path) -> "Results | None":
+        """What stands in a run directory, if anything does.
+
+        Raises:
+            UserError: the file is damaged, or another version of this program wrote it.
+        """
+        path = run_dir / RESULTS
+        if not path.is_file():
+            return None
+        values = read_json(path)
+        try:
+            return cls(
+                **{
+                    **values,
+                    "held_out": values["held_out"] and TextLoss(**values["held_out"]),
+                    "sources": [TextLoss(**loss) for loss in values["sources"]],
+                    "texts": [TextLoss(**loss) for loss in values["texts"]],
+                    "exams": [_exam(exam) for exam in values["exams"]],
+                    "continuations": [Continuation(**c) for c in values["continuations"]],
+                    "samples": [Sample(**sample) for sample in values["samples"]],
+                }
+            )
+        except (TypeError, KeyError) as error:
+            raise UserError(
+                f"{path} is not what this program writes ({error}); delete it and evaluate again"
+            ) from error
+
+    def save(self, run_dir: Path) -> None:
+        """Write the file."""
+        write_json(run_dir / RESULTS, dataclasses.asdict(self))
+
+    def add_exam(self, result: ExamResult) -> None:
+        """Keep a result in place of an older one of the same exam and shots."""
+        key = (result.name, result.shots)
+        self.exams = [e for e in self.exams if (e.name, e.shots) != key] + [result]
+
+    def add_text(self, result: TextLoss) -> None:
+        """Keep a loss in place of an older one of the same name."""
+        self.texts = [text for text in self.texts if text.name != result.name] + [result]
+
+
+def _exam(values: dict[str, Any]) -> ExamResult:
+    scores = {key: [Score(**s) for s in values[key]] for key in ("categories", "subjects")}
+    return ExamResult(**{**values, **scores, "average": Score(**values["average"])})
