@@ -1,7 +1,7 @@
 """The tokenizer section of the recipe."""
 
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -10,11 +10,13 @@ class TokenizerConfig:
 
     kind: Literal["sentencepiece", "chatglm2", "chatglm3"] = "sentencepiece"
     """sentencepiece (trained on the corpus when no path is given), chatglm2 or chatglm3"""
-    path: Optional[str] = None
+    path: str | None = None
     """a tokenizer.model file, a folder that holds one, or for ChatGLM a hub name; \
 null: <data.dir>/tokenizer.model"""
     vocab_size: int = 8000
     """pieces to train; only for kind sentencepiece without a path"""
+    sample_bytes: int = 50_000_000
+    """bytes of text to train them on, chosen by hash: bounds memory and time"""
 
     def __post_init__(self):
         """Reject sizes that SentencePiece cannot train.
@@ -27,6 +29,8 @@ null: <data.dir>/tokenizer.model"""
                 f"tokenizer.vocab_size is {self.vocab_size}; it must lie between 300 "
                 "(256 bytes and the special pieces come first) and 1,000,000"
             )
+        if self.sample_bytes < 1:
+            raise ValueError(f"tokenizer.sample_bytes is {self.sample_bytes}; it must be positive")
         if self.kind != "sentencepiece" and self.path is None:
             raise ValueError(
                 f"tokenizer.path is missing; tokenizer.kind {self.kind} needs a tokenizer.model "

@@ -41,7 +41,14 @@ def test_every_text_round_trips(any_tokenizer, text):
 def test_batch_equals_one_by_one_and_has_no_special_ids(any_tokenizer):
     batch = any_tokenizer.encode_batch(TEXTS)
     assert batch == [any_tokenizer.encode(text) for text in TEXTS]
+    assert batch == any_tokenizer.encode_batch(TEXTS, threads=1)
     assert all(any_tokenizer.eos_id not in ids for ids in batch)
+
+
+def test_byte_ids_stand_for_the_bytes_of_a_character_without_a_piece(any_tokenizer):
+    assert len(any_tokenizer.byte_ids) == 256
+    assert any_tokenizer.byte_ids.issuperset(any_tokenizer.encode("𠀀")[-4:])
+    assert any_tokenizer.byte_ids.isdisjoint(any_tokenizer.encode("今天"))
 
 
 def test_decode_drops_special_and_padding_ids(any_tokenizer):

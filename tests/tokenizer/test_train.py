@@ -2,7 +2,6 @@ import random
 
 import pytest
 
-import tokenizer.train as train_module
 from common.errors import UserError
 from tokenizer.tokenizer import load_tokenizer
 from tokenizer.train import train_sentencepiece
@@ -16,11 +15,13 @@ def poems(count):
         yield "\n".join("".join(rng.choices(CHARACTERS, k=20)) for _ in range(4))
 
 
-def test_training_is_deterministic_also_when_it_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module, "MAX_LINES", 500)
-    for name in ("a", "b"):
-        train_sentencepiece(poems(400), 400, tmp_path / name)
+def test_training_is_deterministic_also_when_it_samples(tmp_path):
+    texts = list(poems(400))
+    for name, order in (("a", texts), ("b", texts[::-1])):
+        train_sentencepiece(order, 400, tmp_path / name, sample_bytes=20_000)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    train_sentencepiece(texts, 400, tmp_path / "all")
+    assert (tmp_path / "all").read_bytes() != (tmp_path / "a").read_bytes()
 
 
 def test_ids_and_size(tmp_path):

@@ -1,0 +1,24 @@
+import re
+
+import pytest
+import yaml
+
+from tokenizer.config import TokenizerConfig
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_sample_must_hold_something(size):
+    with pytest.raises(ValueError, match=f"tokenizer.sample_bytes is {size}; it must be positive"):
+        TokenizerConfig(sample_bytes=size)
+
+
+@pytest.mark.parametrize("guide", ["docs/tokenizers.md", "docs/tokenizers_CN.md"])
+def test_the_guide_shows_sections_that_work(repo, guide):
+    text = (repo / guide).read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    section = yaml.safe_load(block)["tokenizer"]
+    assert TokenizerConfig(**section).sample_bytes == TokenizerConfig.sample_bytes
+    rows = re.findall(r"^\| `(\{.*?\})` \|", text, re.MULTILINE)
+    assert [TokenizerConfig(**yaml.safe_load(row)).kind for row in rows] == [
+        *("sentencepiece", "chatglm2", "sentencepiece")
+    ]
