@@ -1,0 +1,1 @@
+"""Documents that repeat earlier ones: found, checked and listed, in bounded memory."""
