@@ -1,5 +1,6 @@
 """The data section of the recipe."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,22 +12,31 @@ class SourceConfig:
     reader: str
     """name of the reader, such as jsonl, json, parquet, csv or txt; docs/corpora.md lists all"""
     path: str
-    """file or glob pattern; .gz, .bz2, .xz and .zst files are unpacked as they are read"""
+    """file or glob pattern, ** for folders of any depth; .gz, .bz2, .xz and .zst files are \
+unpacked as they are read"""
     field: str | list[str] = "text"
-    """key of the text in a record; several are joined by a line break"""
+    """key of the text in a record, for the readers that know no corpus by name; several are \
+joined by a line break"""
     weight: float = 1.0
     """times that each document is written to the training file, on average; 0.5: every other one"""
     encoding: str = "utf-8"
     """of text files, for example gb18030"""
 
     def __post_init__(self):
-        """Reject a weight that writes nothing.
+        """Reject a weight that writes nothing, and an unknown encoding.
 
         Raises:
             ValueError: names the field.
         """
         if not 0 < self.weight < float("inf"):
             raise ValueError(f"data.sources: weight is {self.weight}; it must be positive")
+        try:
+            "\n".encode(self.encoding)
+        except LookupError as error:
+            raise ValueError(
+                f"data.sources: encoding {self.encoding!r} is not known to Python; "
+                "use for example utf-8, gb18030 or utf-16"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,10 @@ shares most of its text (near)"""
     executor: Literal["process", "ray"] = "process"
     """where they run: processes of this machine, or tasks of a Ray cluster"""
     seed: int = 1337
-    """of the order of the documents"""
+    """of the order of the documents, and of what a weight with a fraction repeats or leaves out"""
+    part: str = "0/1"
+    """share of the work that this command does, such as 3/16 (of the parts 0/16 to 15/16), where \
+a cluster starts it many times; docs/data_at_scale.md shows how"""
 
     def __post_init__(self):
         """Reject values out of range.
@@ -72,6 +85,11 @@ shares most of its text (near)"""
             )
         if self.workers < 1:
             raise ValueError(f"data.workers is {self.workers}; it must be at least 1")
+        part = re.fullmatch(r"(\d+)/(\d+)", self.part)
+        if not part or int(part[1]) >= int(part[2]):
+            raise ValueError(
+                f"data.part is {self.part}; it must be like 3/16, the first number below the second"
+            )
         for name in ("shard_tokens", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.{name} is {getattr(self, name)}; it must not be negative")

@@ -7,10 +7,11 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, Callable
+from typing import IO
 
 from common.errors import UserError
 from common.files import atomic_open, sha256_file

@@ -3,18 +3,23 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from common.errors import UserError
 from common.files import read_json, write_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # 2 adds fields that may be absent
 SPLIT_RULE = "held out where blake2b-64(text) / 2^64 < {}"
 
 
 @dataclass
 class SourceCounts:
-    """What one source gave to one token file."""
+    """What one source gave to one token file; a document of weight 2 counts twice.
+
+    The training file's also tell of the whole source, both splits together: `skipped` and what
+    follows it.
+    """
 
     name: str
     documents: int = 0
@@ -26,7 +31,15 @@ class SourceCounts:
     unknown: int = 0
     """ids that stand for something outside the vocabulary"""
     skipped: int = 0
-    """records that could not be read, of the whole source"""
+    """records that could not be read"""
+    damaged: int = 0
+    """files that could not be read, or not to their end"""
+    read: int = 0
+    """documents read; 0: not known"""
+    cleaned: int = 0
+    """documents that passed the cleaning rules"""
+    unique: int = 0
+    """documents left after deduplication"""
 
     def __add__(self, other: "SourceCounts") -> "SourceCounts":
         """Add the counts, under the name of the first."""
@@ -34,9 +47,18 @@ class SourceCounts:
         return SourceCounts(self.name, *(a + b for a, b in pairs))
 
 
+@dataclass(frozen=True)
+class FilePart:
+    """One of the files that a split is spread over, in order."""
+
+    name: str
+    tokens: int
+    sha256: str
+
+
 @dataclass
 class Manifest:
-    """Contents of `<name>.json` beside `<name>.bin`."""
+    """Contents of `<name>.json` beside `<name>.bin`, or beside `<name>-00000.bin` and so on."""
 
     dtype: str
     """uint16 or uint32, little-endian"""
@@ -45,7 +67,7 @@ class Manifest:
     text_bytes: int
     characters: int
     sha256: str
-    """of the .bin file"""
+    """of the ids, as they stand in the .bin file or in its parts, one after another"""
     split: str
     """rule that parts training from validation"""
     inputs: str
@@ -53,14 +75,16 @@ class Manifest:
     tokenizer: dict[str, Any]
     """kind, fingerprint, vocab_size, eos_id"""
     sources: list[SourceCounts] = field(default_factory=list)
+    parts: list[FilePart] = field(default_factory=list)
+    """empty: all ids are in `<name>.bin`"""
     format_version: int = FORMAT_VERSION
 
-    def save(self, token_path: Union[str, Path]) -> None:
+    def save(self, token_path: str | Path) -> None:
         """Write the manifest that belongs to the token file `token_path`."""
         write_json(manifest_path(token_path), dataclasses.asdict(self))
 
     @classmethod
-    def load(cls, token_path: Union[str, Path]) -> "Manifest":
+    def load(cls, token_path: str | Path) -> "Manifest":
         """Read the manifest that belongs to the token file `token_path`.
 
         Raises:
@@ -69,20 +93,21 @@ class Manifest:
         path = manifest_path(token_path)
         values = read_json(path)
         version = values.get("format_version") if isinstance(values, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in READABLE_VERSIONS:
             raise UserError(
                 f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
                 "run python data_process.py again"
             )
         try:
             sources = [SourceCounts(**source) for source in values.pop("sources")]
-            return cls(sources=sources, **values)
+            parts = [FilePart(**part) for part in values.pop("parts", [])]
+            return cls(sources=sources, parts=parts, **values)
         except (TypeError, KeyError) as error:
             raise UserError(
                 f"{path} is damaged ({error}); run python data_process.py again"
             ) from error
 
 
-def manifest_path(token_path: Union[str, Path]) -> Path:
+def manifest_path(token_path: str | Path) -> Path:
     """data/pretrain_data.bin -> data/pretrain_data.json"""
     return Path(token_path).with_suffix(".json")

@@ -1,145 +1,246 @@
-"""From raw corpora to token files: read, split, tokenise and write in one stream."""
+"""From raw corpora to token files, stage by stage: read, clean, dedup, tokenise, pack.
 
-from collections.abc import Iterable, Iterator
+A stage is a list of tasks, each a pure function of its input files; the stages hand each other
+shards, which are files in the work folder. So a stage runs in one process or many, here or on a
+cluster, and a run that was killed goes on where it was, always with the same outcome.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
+from corpus.cleaning.cleaner import Cleaner
+from corpus.cleaning.report import CleaningReport
 from corpus.config import DataConfig
-from corpus.manifest import SPLIT_RULE, Manifest, SourceCounts, manifest_path
-from corpus.progress import Progress
-from corpus.sources import Source, find_sources
-from corpus.split import is_held_out
-from corpus.token_file import TRAIN_NAME, VAL_NAME, TokenFile, TokenFileWriter
-from corpus.vocabulary import inputs_key, prepare_tokenizer
+from corpus.executors import open_executor
+from corpus.manifest import SourceCounts
+from corpus.packing import Tokens, pack, publish
+from corpus.report import Report, format_mixture, write_cleaning_report
+from corpus.sources import Source, find_sources, inputs_key
+from corpus.stages import (
+    SPLITS,
+    Tokenising,
+    clean_shard,
+    count_removed,
+    read_files,
+    remove_duplicates,
+    tokenise_ids,
+    tokenise_texts,
+)
+from corpus.token_file import TRAIN_NAME, VAL_NAME, TokenFile
+from corpus.vocabulary import tokenizer_for, train_vocabulary
+from corpus.workspace import Build, Unfinished, open_workspace
 from tokenizer.config import TokenizerConfig
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import MODEL_NAME, Tokenizer, load_tokenizer
 
-BATCH_CHARS = 1 << 20
+SHARD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
-class Report:
-    """What the data step made, or found made already."""
+class Shard:
+    """A file of documents of one source, on its way through the stages."""
 
-    train: Manifest
-    val: Manifest
-    up_to_date: bool
-    """nothing had changed, so nothing was done"""
-
-
-class Side:
-    """The training or the validation half of the run: its file and what each source gave to it."""
-
-    def __init__(self, path: Path, tokenizer: Tokenizer, sources: list[Source]):
-        """Prepare to write the token file `path`."""
-        self.path = path
-        self.tokenizer = tokenizer
-        self.writer = TokenFileWriter(path, tokenizer.vocab_size)
-        self.counts = [SourceCounts(source.name) for source in sources]
-
-    def add(self, text: str, ids: list[int], source: int) -> None:
-        """Write one document, ended by <eos>."""
-        self.writer.write([*ids, self.tokenizer.eos_id])
-        counts = self.counts[source]
-        counts.documents += 1
-        counts.characters += len(text)
-        counts.text_bytes += len(text.encode("utf-8"))
-        counts.tokens += len(ids) + 1
-        counts.unknown += ids.count(self.tokenizer.unk_id)
-
-    def manifest(self, split: str, inputs: str) -> Manifest:
-        """The manifest of the finished file."""
-        total = sum(self.counts, SourceCounts("all"))
-        writer, tokenizer = self.writer, self.tokenizer
-        assert total.tokens == writer.tokens, "tokens counted and tokens written differ"
-        return Manifest(
-            dtype=writer.dtype.name,
-            tokens=total.tokens,
-            documents=total.documents,
-            text_bytes=total.text_bytes,
-            characters=total.characters,
-            sha256=writer.sha256,
-            split=split,
-            inputs=inputs,
-            tokenizer={
-                "kind": tokenizer.kind,
-                "fingerprint": tokenizer.fingerprint,
-                "vocab_size": tokenizer.vocab_size,
-                "eos_id": tokenizer.eos_id,
-            },
-            sources=self.counts,
-        )
+    source: int
+    path: Path
+    documents: int
+    n_bytes: int
+    is_text: bool
+    first: int = 0
+    """number of its first document in the corpus"""
 
 
 def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
     """Make the token files of a recipe in `data.dir`, unless they are there and up to date.
 
-    Memory does not depend on the size of the corpus. The old files stay whole until both new
-    ones are.
+    Memory does not depend on the size of the corpus. The old files stay whole until the new ones
+    are complete.
 
     Raises:
         UserError: a source has no file or no document, the corpus is too small for the
             vocabulary or for a validation split, or the disk is full.
+        Unfinished: the rest is for other parts of the work, as `data.part` shares it out.
     """
     sources = find_sources(data)
-    tokenizer = prepare_tokenizer(tokenizer_config, data, sources)
-    inputs = inputs_key(tokenizer_config, data, sources, tokenizer.fingerprint)
-    train_path, val_path = (Path(data.dir) / name for name in (TRAIN_NAME, VAL_NAME))
-    if _is_current(train_path, inputs) and _is_current(val_path, inputs):
-        return Report(Manifest.load(train_path), Manifest.load(val_path), up_to_date=True)
-    train, val = (Side(path, tokenizer, sources) for path in (train_path, val_path))
-    with val.writer, train.writer:
-        _write_documents(sources, tokenizer, data.val_fraction, train, val)
-        _check_not_empty(train, val, data.val_fraction)
-        val.writer.sync()
-        train.writer.sync()
-    split = SPLIT_RULE.format(data.val_fraction)
-    for side in (val, train):
-        side.manifest(split, inputs).save(side.path)
-    return Report(Manifest.load(train_path), Manifest.load(val_path), up_to_date=False)
+    Cleaner(data.cleaning)  # a wrong rule is told before anything is read
+    given = tokenizer_for(tokenizer_config, data) if tokenizer_config.path else None
+    key = inputs_key(tokenizer_config, data, sources, given and given.fingerprint)
+    if report := _finished(tokenizer_config, data, key):
+        return report
+    shared = not data.part.endswith("/1")
+    with (
+        open_workspace(Path(data.dir), key, shared) as work,
+        open_executor(data.executor, data.workers) as perform,
+    ):
+        run = Build(data, [source.name for source in sources], work, perform)
+        counts = [SourceCounts(name) for name in run.names]
+        shards = _read(run, sources, given, counts)
+        shards = _clean(run, shards, counts)
+        dedup = _dedup(run, shards)
+        tokenizer = given or _train(run, shards, dedup, tokenizer_config)
+        tokens = _tokenise(run, shards, dedup, tokenizer, counts)
+        written = pack(run, tokens)
+        if not data.part.startswith("0/"):
+            raise Unfinished("all stages are finished; part 0 puts the files in their place")
+        return publish(run, tokens, written, key)
 
 
-def _write_documents(
-    sources: list[Source], tokenizer: Tokenizer, val_fraction: float, train: Side, val: Side
-) -> None:
-    with Progress(sum(source.n_bytes for source in sources), "tokens") as progress:
-        for index, source in enumerate(sources):
-            for texts in _batches(source.documents(progress)):
-                for text, ids in zip(texts, tokenizer.encode_batch(texts)):
-                    side = val if is_held_out(text, val_fraction) else train
-                    side.add(text, ids, index)
-            train.counts[index].skipped = source.skipped
-
-
-def _check_not_empty(train: Side, val: Side, val_fraction: float) -> None:
-    for side, name, change in ((val, "validation", "raise"), (train, "training", "lower")):
-        if not side.writer.documents:
-            raise UserError(
-                f"no document fell to the {name} file with data.val_fraction {val_fraction}; "
-                f"{change} data.val_fraction or give more documents"
-            )
-
-
-def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of documents of about `BATCH_CHARS` characters together."""
-    batch: list[str] = []
-    size = 0
-    for document in documents:
-        batch.append(document)
-        size += len(document)
-        if size >= BATCH_CHARS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _is_current(path: Path, inputs: str) -> bool:
-    """Whether the token file stands, in the size and from the inputs that its manifest gives."""
-    if not manifest_path(path).is_file():
-        return False
+def _finished(tokenizer_config: TokenizerConfig, data: DataConfig, key: str) -> Report | None:
+    """What stands in the folder, if it is whole and from the same recipe, files and tokenizer."""
     try:
-        return TokenFile.open(path).manifest.inputs == inputs
+        train, val = (TokenFile.open(Path(data.dir) / name) for name in (TRAIN_NAME, VAL_NAME))
+        fingerprint = tokenizer_for(tokenizer_config, data).fingerprint
     except UserError:
-        return False  # cut, damaged or of another version: make it again
+        return None  # missing, cut, damaged or of another version: make it again
+    for manifest in (train.manifest, val.manifest):
+        if not manifest or manifest.inputs != key:
+            return None
+        if manifest.tokenizer["fingerprint"] != fingerprint:
+            return None
+    return Report(train.manifest, val.manifest, up_to_date=True)
+
+
+def _read(
+    run: Build, sources: Sequence[Source], given: Tokenizer | None, counts: list[SourceCounts]
+) -> list[Shard]:
+    """Raw files to shards, one task for each large file or group of small ones."""
+    tasks, origins = [], []
+    for index, source in enumerate(sources):
+        if source.reader.tokens and given is None:
+            run.reject(
+                f"data.sources: {source.name} is tokenised already; tokenizer.path must name its "
+                "vocabulary"
+            )
+        for paths, n_bytes in source.groups(SHARD_BYTES):
+            name = f"{len(tasks):06d}"
+            output = run.work.path("ids" if source.reader.tokens else "read", name)
+            eos_id = given.eos_id if given else 0
+            arguments = (source.config, paths, output, SHARD_BYTES, eos_id)
+            tasks.append(run.work.task("read", name, n_bytes, read_files, *arguments))
+            origins.append((index, output))
+    shards = []
+    for (index, output), result in zip(origins, run.run("read", tasks)):
+        counts[index].read += sum(result["documents"])
+        counts[index].skipped += result["skipped"]
+        counts[index].damaged += len(result["damaged"])
+        for number, (documents, size) in enumerate(zip(result["documents"], result["n_bytes"])):
+            path = Path(f"{output}-{number:06d}")
+            shards.append(Shard(index, path, documents, size, not sources[index].reader.tokens))
+    for found in counts:
+        if not found.read:
+            run.reject(
+                f"data.sources: {found.name} gave no document ({found.skipped} records skipped); "
+                "check the file, the reader and the field"
+            )
+    return shards
+
+
+def _clean(run: Build, shards: list[Shard], counts: list[SourceCounts]) -> list[Shard]:
+    """Text shards as the rules leave them, with signatures; then the shards of ids, as they are.
+
+    From here on the documents are numbered.
+    """
+    texts = [shard for shard in shards if shard.is_text]
+    tasks, outputs = [], []
+    for number, shard in enumerate(texts):
+        name = f"{number:06d}"
+        outputs.append(run.work.path("clean", name))
+        arguments = (shard.path, outputs[-1], run.data.cleaning, run.data.dedup)
+        tasks.append(run.work.task("clean", name, shard.n_bytes, clean_shard, *arguments))
+    results = run.run("clean", tasks)
+    run.work.clear("read")
+    reports = [CleaningReport.of(run.data.cleaning) for _ in counts]
+    cleaned = []
+    for shard, output, result in zip(texts, outputs, results):
+        reports[shard.source] += CleaningReport.from_json(result["report"])
+        sizes = {"documents": result["documents"], "n_bytes": result["text_bytes"]}
+        cleaned.append(dataclasses.replace(shard, path=output, **sizes))
+    cleaned += [shard for shard in shards if not shard.is_text]
+    for shard in cleaned:
+        counts[shard.source].cleaned += shard.documents
+    if run.data.cleaning:
+        write_cleaning_report(Path(run.data.dir), run.names, reports)
+    for found in counts:
+        if not found.cleaned:
+            run.reject(
+                f"data.sources: data.cleaning dropped all {found.read} documents of {found.name}; "
+                f"{Path(run.data.dir) / 'cleaning_report.md'} shows which rules did"
+            )
+    firsts = [0, *itertools.accumulate(shard.documents for shard in cleaned)]
+    return [dataclasses.replace(shard, first=first) for shard, first in zip(cleaned, firsts)]
+
+
+def _dedup(run: Build, shards: list[Shard]) -> Path | None:
+    """The folder of the list of repeated documents; None if there can be none."""
+    texts = [shard for shard in shards if shard.is_text]
+    if run.data.dedup == "none" or not texts:
+        return None
+    folder = run.work.path("dedup", "")
+    arguments = ([t.path for t in texts], run.data.dedup, run.data.dedup_threshold, folder)
+    n_bytes = sum(shard.n_bytes for shard in texts)
+    task = run.work.task("dedup", "done", n_bytes, remove_duplicates, *arguments)
+    (result,) = run.run("dedup", [task])
+    n_documents = sum(shard.documents for shard in texts)
+    assert result["documents"] == n_documents, "documents cleaned and compared differ"
+    return folder
+
+
+def _train(
+    run: Build, shards: list[Shard], dedup: Path | None, config: TokenizerConfig
+) -> Tokenizer:
+    """A vocabulary trained on the documents that are kept and not held out."""
+    model_file = run.work.path("vocabulary", MODEL_NAME)
+    texts = [(shard.path, shard.first, shard.n_bytes) for shard in shards if shard.is_text]
+    arguments = (texts, dedup, run.data, config, model_file)
+    n_bytes = sum(n_bytes for *_, n_bytes in texts)
+    task = run.work.task("vocabulary", "done", n_bytes, train_vocabulary, *arguments)
+    run.run("vocabulary", [task])
+    return load_tokenizer(config.kind, model_file)
+
+
+def _tokenise(
+    run: Build,
+    shards: list[Shard],
+    dedup: Path | None,
+    tokenizer: Tokenizer,
+    counts: list[SourceCounts],
+) -> Tokens:
+    """Shards of ids, each shuffled in itself and with its documents as often as their weight is."""
+    folder, tasks = run.work.path("tokens", ""), []
+    weights = [source.weight for source in run.data.sources]
+    n_documents = sum(shard.documents for shard in shards)
+    data = run.data
+    for number, shard in enumerate(shards):
+        weight = weights[shard.source]
+        options = Tokenising(tokenizer, data.val_fraction, weight, data.seed, n_documents)
+        name, output = f"{number:06d}", (folder, number)
+        if shard.is_text:
+            function, arguments = tokenise_texts, (shard.path, shard.first, dedup, output, options)
+        else:
+            function, arguments = tokenise_ids, (shard.path, shard.first, output, options)
+        tasks.append(run.work.task("tokens", name, shard.n_bytes, function, *arguments))
+    results = run.run("tokens", tasks)
+    n_removed = count_removed(dedup) if dedup else 0
+    n_kept = sum(result[key]["documents"] for result in results for key in ("unweighted", "val"))
+    assert n_kept == n_documents - n_removed, "documents kept and tokenised differ"
+    run.work.clear("clean")
+    run.work.clear("ids")
+    sums = {key: [SourceCounts(name) for name in run.names] for key in (*SPLITS, "unweighted")}
+    for shard, result in zip(shards, results):
+        for key, of_source in sums.items():
+            of_source[shard.source] += SourceCounts("", **result[key])
+    for before, train, val, found in zip(sums["unweighted"], *map(sums.get, SPLITS), counts):
+        found.unique = before.documents + val.documents
+        for name in ("skipped", "damaged", "read", "cleaned", "unique"):
+            setattr(train, name, getattr(found, name))
+        if not found.unique:
+            run.reject(
+                f"data.sources: every document of {found.name} repeats one of an earlier source; "
+                "take it out of the recipe, or set data.dedup to none"
+            )
+    if any(weight != 1 for weight in weights):
+        table = format_mixture(run.names, weights, sums["unweighted"], sums["train"])
+        print(table, flush=True)
+    return Tokens(tokenizer, folder, len(shards), options.dtype, sums)

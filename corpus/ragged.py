@@ -4,7 +4,7 @@
 ends. Both are mapped, so reading one item of a shard of any size costs that item.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Ragged:
             )
         # A file of no bytes cannot be mapped.
         self.items = np.memmap(items_file, dtype, mode="r") if n_elements else np.empty(0, dtype)
+        # Slicing a plain array is several times faster than slicing a map.
+        self._items, self._offsets = np.asarray(self.items), np.asarray(self.offsets)
 
     def __len__(self) -> int:
         """Number of items."""
@@ -45,7 +47,13 @@ class Ragged:
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Item `index`, a view of the file."""
-        return self.items[self.offsets[index] : self.offsets[index + 1]]
+        return self._items[self._offsets[index] : self._offsets[index + 1]]
+
+    def contents(self, indices: Iterable[int]) -> Iterator[bytes]:
+        """Bytes of many items; faster than one by one, but holds the whole shard in memory."""
+        data, size = self._items.tobytes(), self._items.itemsize
+        offsets = (self._offsets * size).tolist()
+        return (data[offsets[i] : offsets[i + 1]] for i in indices)
 
     def text(self, index: int) -> str:
         """Item `index` of a shard of UTF-8 bytes (dtype uint8)."""
@@ -57,7 +65,7 @@ def write_ragged(path: PathLike, items: Sequence[np.ndarray], dtype: np.dtype | 
     items_file, ends_file = _files(path)
     with atomic_open(items_file) as file:
         for item in items:
-            file.write(np.asarray(item, dtype).tobytes())
+            file.write(np.ascontiguousarray(item, dtype))
     ends = np.cumsum([0, *map(len, items)], dtype=np.int64)
     with atomic_open(ends_file) as file:
         np.save(file, ends)

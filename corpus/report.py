@@ -1,7 +1,13 @@
-"""The table that the data step ends with."""
+"""What the data step tells: tables of the sources, of their mixture, and of the cleaning."""
 
-from corpus.manifest import SourceCounts
-from corpus.pipeline import Report
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.files import atomic_open, write_json
+from common.tables import format_table
+from corpus.cleaning.report import CleaningReport
+from corpus.manifest import Manifest, SourceCounts
 
 HEADER = (
     "source",
@@ -12,21 +18,75 @@ HEADER = (
     "bytes/token",
     "unknown",
     "skipped",
+    "damaged",
+    "read",
+    "cleaned",
+    "unique",
 )
+MIXTURE_HEADER = ("training split", "documents", "tokens", "weight", "weighted", "share")
+CLEANING_NAME = "cleaning_report"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the data step made, or found made already."""
+
+    train: Manifest
+    val: Manifest
+    up_to_date: bool
+    """nothing had changed, so nothing was done"""
 
 
 def format_report(report: Report) -> str:
-    """A line for each source and one for all: both files together, and the documents held out."""
+    """A line for each source and one for all: both files together, and the documents held out.
+
+    The last columns: files damaged, documents read, and the shares of them that were left after
+    cleaning and after deduplication.
+    """
     both = [(a + b, b) for a, b in zip(report.train.sources, report.val.sources)]
     total = (
         sum((counts for counts, _ in both), SourceCounts("all")),
         sum((held_out for _, held_out in both), SourceCounts("held out")),
     )
-    rows = [HEADER, *(_row(*counts) for counts in [*both, total])]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    )
+    return format_table([HEADER, *(_row(*counts) for counts in [*both, total])])
+
+
+def format_mixture(
+    names: Sequence[str],
+    weights: Sequence[float],
+    unweighted: Sequence[SourceCounts],
+    weighted: Sequence[SourceCounts],
+) -> str:
+    """What the weights make of the sources: tokens of each before and after, and its share."""
+    total = sum(counts.tokens for counts in weighted)
+    rows = [
+        (
+            name,
+            f"{before.documents:,}",
+            f"{before.tokens:,}",
+            f"{weight:g}",
+            f"{after.tokens:,}",
+            f"{after.tokens / max(1, total):.1%}",
+        )
+        for name, weight, before, after in zip(names, weights, unweighted, weighted)
+    ]
+    return format_table([MIXTURE_HEADER, *rows])
+
+
+def write_cleaning_report(
+    folder: Path, names: Sequence[str], reports: Sequence[CleaningReport]
+) -> None:
+    """Write what the rules did to each source: cleaning_report.json, and .md for people."""
+    sources = [{"source": n, **report.to_json()} for n, report in zip(names, reports)]
+    write_json(folder / f"{CLEANING_NAME}.json", sources)
+    with atomic_open(folder / f"{CLEANING_NAME}.md", "w") as file:
+        file.write("# What the cleaning rules did\n")
+        for name, report in zip(names, reports):
+            share = report.kept / max(1, report.documents)
+            file.write(
+                f"\n## {name}\n\n{report.kept:,} of {report.documents:,} documents kept "
+                f"({share:.1%}).\n\n```text\n{report.format()}\n```\n"
+            )
 
 
 def _row(counts: SourceCounts, held_out: SourceCounts) -> tuple[str, ...]:
@@ -36,7 +96,15 @@ def _row(counts: SourceCounts, held_out: SourceCounts) -> tuple[str, ...]:
         f"{held_out.documents:,}",
         f"{counts.characters:,}",
         f"{counts.tokens:,}",
-        f"{counts.text_bytes / counts.tokens:.2f}",
-        f"{counts.unknown / counts.tokens:.4%}",
+        f"{counts.text_bytes / max(1, counts.tokens):.2f}",
+        f"{counts.unknown / max(1, counts.tokens):.4%}",
         f"{counts.skipped:,}",
+        f"{counts.damaged:,}",
+        f"{counts.read:,}",
+        _share(counts.cleaned, counts.read),
+        _share(counts.unique, counts.read),
     )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"

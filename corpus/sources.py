@@ -1,64 +1,47 @@
-"""The raw files of the sources, and the stream of clean documents out of them."""
+"""The raw files of the sources."""
 
-from collections.abc import Iterator
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 
 from common.errors import UserError
 from corpus.config import DataConfig, SourceConfig
-from corpus.input_file import InputFile
-from corpus.progress import Progress
+from corpus.manifest import FORMAT_VERSION
+from corpus.matching import matching_files
 from corpus.registry import Reader, find_reader
+from tokenizer.config import TokenizerConfig
 
 
-@dataclass
+@dataclass(frozen=True)
 class Source:
     """A source of the recipe with its reader and its files."""
 
     config: SourceConfig
     reader: Reader
     paths: list[Path]
-    skipped: int = 0
-    """records left out, known after a reading"""
-    was_read: bool = False
-    """all its files have been read once"""
 
     @property
     def name(self) -> str:
         """What reports call it."""
         return f"{self.config.reader} {self.config.path}"
 
-    @property
-    def n_bytes(self) -> int:
-        """Size of all its files."""
-        return sum(path.stat().st_size for path in self.paths)
+    def groups(self, n_bytes: int) -> Iterator[tuple[list[Path], int]]:
+        """Its files in groups that are read together, each of about `n_bytes` or one large file.
 
-    def documents(self, progress: Progress) -> Iterator[str]:
-        """Documents without white space around them, the empty ones left out, file by file.
-
-        Raises:
-            UserError: there is not one document, or a file cannot be read.
+        With each group comes its size.
         """
-        # A second reading meets the same bad records; they are told only once.
-        files = [InputFile(path, log_skips=not self.was_read) for path in self.paths]
-        found = False
-        for file in files:
-            reported = 0
-            for text in self.reader.read(file, self.config):
-                progress.advance(file.position - reported)
-                reported = file.position
-                if document := text.strip():
-                    found = True
-                    yield document
-            progress.advance(file.position - reported)
-        self.skipped = sum(file.skipped for file in files)
-        self.was_read = True
-        if not found:
-            raise UserError(
-                f"data.sources: {self.name} gave no document ({self.skipped} records skipped); "
-                "check the file, the reader and the field"
-            )
+        group, size = [], 0
+        for path in self.paths:
+            if group and size + size_of(path) > n_bytes:
+                yield group, size
+                group, size = [], 0
+            group.append(path)
+            size += size_of(path)
+        yield group, size
 
 
 def find_sources(config: DataConfig) -> list[Source]:
@@ -72,14 +55,31 @@ def find_sources(config: DataConfig) -> list[Source]:
     return [_find_source(source) for source in config.sources]
 
 
+def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Source], *more) -> str:
+    """Hash of everything that the outcome depends on: recipe sections, raw files, `more`."""
+    files = []
+    for path in (path for source in sources for path in source.paths):
+        with contextlib.suppress(OSError):  # it has vanished, which its reader will report
+            status = path.stat()
+            files.append((str(path), status.st_size, status.st_mtime_ns))
+    # Who does the work changes nothing.
+    data = dataclasses.replace(data, workers=1, executor="process", part="0/1")
+    known = [FORMAT_VERSION, repr(config), repr(data), files, more]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes in a file; 0 if it has vanished."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
 def _find_source(config: SourceConfig) -> Source:
     reader = find_reader(config.reader)
     if reader.fetch and not Path(config.path).exists():
         reader.fetch(Path(config.path))
-    # A name that is a file is no pattern, whatever brackets it has.
-    names = [config.path] if Path(config.path).is_file() else glob(config.path, recursive=True)
-    paths = sorted(Path(name) for name in names)
-    files = [path for path in paths if path.is_file()]
+    files = matching_files(config.path)
     if not files:
         raise UserError(
             f"data.sources: no file matches {config.path} (reader {config.reader}); "

@@ -1,24 +1,20 @@
-"""The tokenizer of a recipe: a given one, or one trained on the corpus until that changes."""
+"""The tokenizer of a recipe: a given one, or one trained on what is kept of the corpus."""
 
-import contextlib
-import hashlib
-import json
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.files import read_json, sha256_file, write_json
 from corpus.config import DataConfig
-from corpus.progress import Progress
-from corpus.sources import Source
+from corpus.ragged import Ragged
+from corpus.shuffle import sampled
 from corpus.split import is_held_out
+from corpus.stages import TEXT, kept_positions
 from tokenizer.config import TokenizerConfig
-from tokenizer.tokenizer import MODEL_NAME, Tokenizer, load_tokenizer
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from tokenizer.train import train_sentencepiece
 
-# Says what tokenizer.model in the data folder was trained from.
-ORIGIN_NAME = "tokenizer_origin.json"
+# Of a larger corpus, that many times the sample is read, spread over it, to choose the sample from.
+READ_SAMPLES = 4
 
 
 def tokenizer_for(tokenizer: TokenizerConfig, data: DataConfig) -> Tokenizer:
@@ -30,47 +26,34 @@ def tokenizer_for(tokenizer: TokenizerConfig, data: DataConfig) -> Tokenizer:
     return load_tokenizer(tokenizer.kind, tokenizer.path or data.dir, cache=data.dir)
 
 
-def prepare_tokenizer(
-    config: TokenizerConfig, data: DataConfig, sources: Iterable[Source]
-) -> Tokenizer:
-    """`tokenizer_for`, after training the vocabulary if the recipe leaves that to us.
+def train_vocabulary(
+    shards: Sequence[tuple[Path, int, int]],
+    dedup: Path | None,
+    data: DataConfig,
+    config: TokenizerConfig,
+    model_file: Path,
+) -> dict[str, Any]:
+    """Train a vocabulary on cleaned shards, each given with first number and size in bytes.
+
+    It knows neither the documents that `dedup` removed nor those held out.
 
     Raises:
-        UserError: the corpus is too small for so many pieces, or a given file is not usable.
+        UserError: the corpus is too small for so many pieces.
     """
-    if config.path is None:
-        origin = inputs_key(config, data, sources)
-        model_file = Path(data.dir) / MODEL_NAME
-        origin_file = Path(data.dir) / ORIGIN_NAME
-        if not _is_trained_from(origin, model_file, origin_file):
-            print(
-                f"training a vocabulary of {config.vocab_size} pieces", file=sys.stderr, flush=True
-            )
-            with contextlib.closing(_training_texts(data, sources)) as texts:
-                train_sentencepiece(texts, config.vocab_size, model_file)
-            write_json(origin_file, {"inputs": origin, "sha256": sha256_file(model_file)})
-    return tokenizer_for(config, data)
+    total = sum(n_bytes for _, _, n_bytes in shards)
+    share = READ_SAMPLES * config.sample_bytes / max(1, total)
+    texts = (
+        text
+        for path, first, _ in shards
+        for text in _sample(path, first, dedup, share, data.seed)
+        if not is_held_out(text, data.val_fraction)
+    )
+    train_sentencepiece(texts, config.vocab_size, model_file, config.sample_bytes)
+    return {}
 
 
-def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Source], *more) -> str:
-    """Hash of everything that the outcome depends on: recipe sections, raw files, `more`."""
-    files: list[Any] = []
-    for path in (path for source in sources for path in source.paths):
-        status = path.stat()
-        files.append((str(path), status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(json.dumps([repr(config), repr(data), files, more]).encode()).hexdigest()
-
-
-def _is_trained_from(origin: str, model_file: Path, origin_file: Path) -> bool:
-    if not (model_file.is_file() and origin_file.is_file()):
-        return False
-    return read_json(origin_file) == {"inputs": origin, "sha256": sha256_file(model_file)}
-
-
-def _training_texts(data: DataConfig, sources: Iterable[Source]) -> Iterator[str]:
-    """The documents that are not held out: the vocabulary must not know the others."""
-    with Progress(sum(source.n_bytes for source in sources), "vocabulary") as progress:
-        for source in sources:
-            for document in source.documents(progress):
-                if not is_held_out(document, data.val_fraction):
-                    yield document
+def _sample(path: Path, first: int, dedup: Path | None, share: float, seed: int) -> Iterator[str]:
+    shard = Ragged(path, TEXT)
+    kept = kept_positions(dedup, first, len(shard))
+    for index in kept[sampled(kept + first, share, seed)]:
+        yield shard.text(index)

@@ -23,6 +23,26 @@ def _write_jsonl(path, texts):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _documents_of(file, tokenizer):
+    """Decoded documents of a token file; each must end in exactly one <eos>."""
+    ids = file.read(0, file.n_tokens).tolist()
+    assert ids[-1] == tokenizer.eos_id
+    text, documents = [], []
+    for i in ids:
+        if i == tokenizer.eos_id:
+            documents.append(tokenizer.decode(text))
+            text = []
+        else:
+            text.append(i)
+    return documents
+
+
+@pytest.fixture(scope="session")
+def documents_of():
+    """Texts of the documents of a token file: `documents_of(file, tokenizer)`."""
+    return _documents_of
+
+
 @pytest.fixture(scope="session")
 def random_texts():
     """Different short texts, the same each time: `random_texts(count, seed=0, length=60)`."""

