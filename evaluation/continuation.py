@@ -1,18 +1,19 @@
 """Continuations of prompts as text that appears while it is generated."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 
 from common.errors import UserError
 from evaluation.config import EvalConfig
-from model.cache import Decoder
-from model.generation import Generation, Sampling
+from evaluation.text_stream import StopTexts, TextStream
+from model.decoding import Decoder
+from model.generation import Generation, NewToken
 from model.llama import Llama
+from model.sampling import Sampling
 from tokenizer.tokenizer import Tokenizer
 
-UNFINISHED = "\ufffd"
-"""What a tokenizer decodes the first bytes of a character to, until the last one is there."""
+INTERRUPTED = "interruption"
 
 
 @dataclass(frozen=True)
@@ -25,73 +26,179 @@ class Continuation:
     tokens: int
     """new tokens"""
     stopped_by: str
-    """<eos>, max_new_tokens or context"""
+    """<eos>, max_new_tokens, context, a stop text in quotes, or interruption"""
     seconds: float
-    """from the first token of the prompt to the last new one"""
+    """from the first token of the prompt to the last new one, of all that were written together"""
+    log_probs: tuple[float, ...] = ()
+    """of each new token in nats, as the model has it; empty if not asked for"""
 
 
-class TextStream:
-    """Turns ids into text as they come: whole characters, and only what is new.
+@dataclass(frozen=True)
+class Piece:
+    """A bit of new text, and the tokens that completed it."""
 
-    New ids are decoded together with those before them, because a piece on its own loses the
-    space or the bytes that it shares with its neighbours.
-    """
+    row: int
+    text: str
+    tokens: tuple[NewToken, ...]
 
-    def __init__(self, tokenizer: Tokenizer, before: Sequence[int] = ()):
-        """`before` are the ids that the new ones follow; their text is not shown."""
-        self.tokenizer, self.ids = tokenizer, list(before)
-        self.shown = len(tokenizer.decode(self.ids))
 
-    def push(self, token: int) -> str:
-        """The text that an id completes; empty within a character."""
-        self.ids.append(token)
-        text = self.tokenizer.decode(self.ids)
-        return "" if text.endswith(UNFINISHED) else self._new(text)
+class _Row:
+    """The text of one continuation so far."""
 
-    def rest(self) -> str:
-        """What is left when no id follows, with unfinished characters as U+FFFD."""
-        return self._new(self.tokenizer.decode(self.ids))
+    def __init__(self, row: int, tokenizer: Tokenizer, prompt: Sequence[int], stops: Sequence[str]):
+        self.row, self.stream, self.stops = row, TextStream(tokenizer, prompt), StopTexts(stops)
+        self.waiting: list[NewToken] = []
 
-    def _new(self, text: str) -> str:
-        new, self.shown = text[self.shown :], len(text)
-        return new
+    def push(self, new: NewToken) -> Iterator[Piece]:
+        """The piece that a token completes, if it completes one."""
+        self.waiting.append(new)
+        text = self.stops.push(self.stream.push(new.token))
+        if text:
+            yield self._piece(text)
+
+    def rest(self) -> Iterator[Piece]:
+        """What is left when no token follows."""
+        text = "" if self.stops.found else self.stops.push(self.stream.rest()) + self.stops.rest()
+        if text or self.waiting:
+            yield self._piece(text)
+
+    def _piece(self, text: str) -> Piece:
+        tokens, self.waiting = tuple(self.waiting), []
+        return Piece(self.row, text, tokens)
 
 
 class Writer:
-    """Continues prompts with one model."""
+    """Continues prompts with one model, as `config` says at the time."""
 
     def __init__(self, network: Llama, tokenizer: Tokenizer, config: EvalConfig):
-        """Compile the decoder, so that continuations are timed without it."""
-        self.decoder, self.tokenizer = Decoder(network), tokenizer
-        self.decoder.begin(tokenizer.eos_id)
-        self.sampling = Sampling(
-            temperature=config.temperature,
-            top_k=config.top_k,
-            top_p=config.top_p,
-            repetition_penalty=config.repetition_penalty,
-            max_new_tokens=config.max_new_tokens,
-            seed=config.seed,
-        )
+        """Graphs are compiled when they are first needed, and kept."""
+        self.decoder, self.tokenizer, self.config = Decoder(network), tokenizer, config
 
-    def write(self, prompt: str, show: Callable[[str], None]) -> Continuation:
-        """Continue a prompt, passing each new bit of text to `show`.
+    @property
+    def sampling(self) -> Sampling:
+        """The part of `config` that the model knows."""
+        return Sampling(**{f.name: getattr(self.config, f.name) for f in fields(Sampling)})
+
+    def write(
+        self, prompt: str, show: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+    ) -> Continuation:
+        """Continue a prompt, passing each new bit of text to `show`, until `stopped` says so.
 
         Raises:
             UserError: the prompt does not fit the context, or the model's scores are not finite.
         """
-        ids, eos_id = self.tokenizer.encode(prompt), self.tokenizer.eos_id
-        stream, texts = TextStream(self.tokenizer, ids), []
-        start = time.perf_counter()
+        job = Writing(self, [prompt])
+        self.decoder.warm_up(job.ids, self.sampling.max_new_tokens)
+        for piece in job:
+            show(piece.text)
+            if stopped():
+                job.interrupt()
+        return job.results()[0]
+
+    def samples(self, prompt: str, n: int) -> list[Continuation]:
+        """n continuations of a prompt, `config.batch` at a time; the first is that of `write`.
+
+        Raises:
+            UserError: the prompt does not fit the context, or the model's scores are not finite.
+        """
+        return self._write_together([prompt] * n, range(n))
+
+    def write_all(self, prompts: Sequence[str]) -> list[Continuation]:
+        """Continue several prompts, `config.batch` at a time, each as `write` would.
+
+        Raises:
+            UserError: a prompt does not fit the context, or the model's scores are not finite.
+        """
+        return self._write_together(prompts, [0] * len(prompts))
+
+    def _write_together(self, prompts: Sequence[str], samples: Sequence[int]):
+        results, batch = [], self.config.batch
+        for begin in range(0, len(prompts), batch):
+            part = slice(begin, begin + batch)
+            job = Writing(self, prompts[part], samples[part])
+            for _ in job:
+                pass
+            results += job.results()
+        return results
+
+
+class Writing:
+    """Several continuations in the making: iterate for their pieces, then ask for results."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        prompts: Sequence[str],
+        samples: Sequence[int] | None = None,
+        n_likely: int | None = None,
+    ):
+        """`n_likely`: also tell so many likely tokens in each place; None: as the config says.
+
+        Raises:
+            UserError: a prompt does not fit the context.
+        """
+        tokenizer, config = writer.tokenizer, writer.config
+        self.prompts, self.ids = prompts, [tokenizer.encode(prompt) for prompt in prompts]
+        if n_likely is None and config.log_probs:
+            n_likely = 0
         try:
-            generation = Generation(
-                self.decoder, ids, self.sampling, eos_id, self.tokenizer.vocab_size
+            self.generation = Generation(
+                writer.decoder,
+                self.ids,
+                writer.sampling,
+                tokenizer.eos_id,
+                tokenizer.vocab_size,
+                samples,
+                n_likely,
             )
-            for token in generation:
-                texts.append(stream.push(token))
-                show(texts[-1])
         except ValueError as error:
             raise UserError(str(error)) from error
-        seconds, tokens = time.perf_counter() - start, len(texts)
-        texts.append(stream.rest())
-        show(texts[-1])
-        return Continuation(prompt, "".join(texts), tokens, generation.stopped_by, seconds)
+        self.rows = [_Row(i, tokenizer, ids, config.stop) for i, ids in enumerate(self.ids)]
+        self.pieces: list[list[Piece]] = [[] for _ in prompts]
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield text as it comes.
+
+        Raises:
+            UserError: the model's scores are not finite.
+        """
+        start = time.perf_counter()
+        for piece in self._pieces():
+            self.seconds = time.perf_counter() - start
+            self.pieces[piece.row].append(piece)
+            yield piece
+
+    def _pieces(self) -> Iterator[Piece]:
+        try:
+            for new in self.generation:
+                row = self.rows[new.row]
+                yield from row.push(new)
+                if row.stops.found:
+                    self.generation.stop(new.row, repr(row.stops.found))
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        for row in self.rows:
+            yield from row.rest()
+
+    def interrupt(self) -> None:
+        """End all that are not finished."""
+        for row, reason in enumerate(self.generation.stopped_by):
+            if not reason:
+                self.generation.stop(row, INTERRUPTED)
+
+    def results(self) -> list[Continuation]:
+        """What became of each prompt."""
+        return [self._result(row) for row in range(len(self.prompts))]
+
+    def _result(self, row: int) -> Continuation:
+        pieces = self.pieces[row]
+        tokens = [new for piece in pieces for new in piece.tokens]
+        return Continuation(
+            prompt=self.prompts[row],
+            text="".join(piece.text for piece in pieces),
+            tokens=len(tokens),
+            stopped_by=self.generation.stopped_by[row],
+            seconds=self.seconds,
+            log_probs=tuple(new.log_prob for new in tokens if new.log_prob is not None),
+        )

@@ -1,98 +1,137 @@
-"""Decoding one token at a time with a key-value cache: static shapes, so one compilation."""
+"""The key-value cache and the two graphs that use it: a prompt in one pass, and one id a row.
 
-import mindspore as ms
+A layer's cache is (B K L, C): row (b K + k) L + t holds position t of key head k of text b. So one
+scatter writes positions, and attention reads the cache as (B, K, L, C) without a transpose.
+Positions not written yet are masked, hence a new text needs no clearing.
+"""
+
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from model.attention import MASKED, PlainAttention
+from model.config import ModelConfig
+from model.feed_forward import PlainSwiGLU
 from model.llama import Llama
+from model.norm import PlainRMSNorm
+from model.rope import PlainRotary
 
 
-class DecodeStep(nn.Cell):
-    """The network on the next token of each row; it shares the network's Parameters.
+class Cache:
+    """Keys and values of `length` (L) positions of `batch` texts, one Parameter a layer each."""
 
-    The cache of a layer is (B K T, C): row (b K + k) T + t holds position t of key head k of text
-    b. So one scatter writes a position, and attention reads the cache as (B, K, T, C) without a
-    transpose. Positions not written yet are masked, hence a new text needs no clearing.
-    """
+    def __init__(self, config: ModelConfig, batch: int, length: int):
+        self.batch, self.length, self.n_layers = batch, length, config.n_layers
+        self.shape = (batch, config.n_kv_heads, length, config.head_dim)
+        # The row of position 0 of each text and head, (B, K).
+        self.first_rows = np.arange(batch * config.n_kv_heads).reshape(batch, -1) * length
+        self.keys, self.values = self._empty("keys"), self._empty("values")
 
-    def __init__(self, network: Llama, batch: int = 1):
-        super().__init__(auto_prefix=False)
-        config = network.config
-        self.network, self.config, self.batch = network, config, batch
-        self.shape = (batch, config.n_kv_heads, config.max_seq_len, config.head_dim)
-        self.keys, self.values = self.empty_cache("keys"), self.empty_cache("values")
-        first_rows = np.arange(batch * config.n_kv_heads) * config.max_seq_len
-        self.first_rows = Tensor(first_rows, mstype.int32)
-        self.scatter = ops.ScatterUpdate()
-
-    def empty_cache(self, name: str) -> ParameterTuple:
-        """One Parameter a layer, (B K T, C) float32."""
+    def _empty(self, name: str) -> ParameterTuple:
         zeros = np.zeros((int(np.prod(self.shape[:3])), self.shape[3]), np.float32)
         return ParameterTuple(
             Parameter(Tensor(zeros), name=f"cache.{i}.{name}", requires_grad=False)
-            for i in range(self.config.n_layers)
+            for i in range(self.n_layers)
         )
 
-    def angles(self, position, n_heads):
-        """Cosines and sines of a position for n heads, each (B, n, 1, C/2)."""
-        shape = (self.batch, n_heads, 1, self.config.head_dim // 2)
-        cos, sin = (ops.gather(t, position, 0) for t in (self.network.cos, self.network.sin))
+
+class Prefill(nn.Cell):
+    """The network on the first P positions of each row at once; it shares the Parameters."""
+
+    def __init__(self, network: Llama, cache: Cache, length: int):
+        super().__init__(auto_prefix=False)
+        self.network, self.keys, self.values = network, cache.keys, cache.values
+        rows = cache.first_rows[:, :, None] + np.arange(length)
+        self.rows = Tensor(rows.reshape(-1), mstype.int32)
+        # Of one document, since a text begins one.
+        self.segment_ids = Tensor(np.zeros((cache.batch, length)), mstype.int32)
+        self.scatter = ops.ScatterUpdate()
+
+    def construct(self, tokens, last):
+        """Scores of the ids after each text, (B, V) float32.
+
+        tokens, (B, P), are padded on the right; last, (B,), counts through the flattened batch to
+        the end of each text. What the padding leaves in the cache is written over or masked later.
+        """
+        network, (batch, length) = self.network, tokens.shape
+        bias = network.bias(self.segment_ids)
+        q_angles = network.angles(batch, network.config.n_heads, length)
+        k_angles = network.angles(batch, network.config.n_kv_heads, length)
+        x = network.embed(tokens.reshape(-1))
+        for layer, keys, values in zip(network.layers, self.keys, self.values):
+            q, k, v = layer.attention.project(layer.attention_norm(x), batch, q_angles, k_angles)
+            self.scatter(keys, self.rows, k.reshape(-1, k.shape[3]).astype(mstype.float32))
+            self.scatter(values, self.rows, v.reshape(-1, v.shape[3]).astype(mstype.float32))
+            x = layer.merge(x, layer.attention.mix(q, k, v, bias))
+        h = network.norm(ops.gather(x, last, 0))
+        return network.loss.logits(h, network.output)
+
+
+class DecodeStep(nn.Cell):
+    """The network on the next id of each row, at positions of their own; shares the Parameters.
+
+    With a single position a row, the time axis is left out and no heads are transposed. Only the
+    plain forms are used, on every device: around a cell with a gradient of its own, MindSpore
+    copies a parameter that is used twice, which for a tied embedding takes longer than all else.
+    """
+
+    def __init__(self, network: Llama, cache: Cache):
+        super().__init__(auto_prefix=False)
+        config = network.config
+        self.network, self.config, self.shape = network, config, cache.shape
+        self.keys, self.values = cache.keys, cache.values
+        self.first_rows = Tensor(cache.first_rows, mstype.int32)
+        self.places = Tensor(np.arange(cache.length)[None], mstype.int32)
+        self.groups = config.n_heads // config.n_kv_heads
+        self.scatter = ops.ScatterUpdate()
+        self.norm, self.turn = PlainRMSNorm(config.norm_eps), PlainRotary()
+        self.mix, self.gate = PlainAttention(config.head_dim), PlainSwiGLU()
+
+    def angles(self, positions):
+        """Cosines and sines for the query and key heads together, each (B, H + K, C/2)."""
+        heads = self.config.n_heads + self.config.n_kv_heads
+        shape = (self.shape[0], heads, self.config.head_dim // 2)
+        cos = ops.gather(self.network.cos, positions, 0).expand_dims(1)
+        sin = ops.gather(self.network.sin, positions, 0).expand_dims(1)
         return ops.broadcast_to(cos, shape), ops.broadcast_to(sin, shape)
 
-    def bias(self, position):
-        """What is added to the scores to hide later positions: (B, K, G, T)."""
-        row = ops.gather(self.network.causal, position, 2)
-        groups = self.config.n_heads // self.config.n_kv_heads
-        return ops.broadcast_to(row, (*self.shape[:2], groups, self.shape[2]))
+    def bias(self, positions):
+        """What is added to the scores to hide later positions: (B, K, G, L)."""
+        later = ops.greater(self.places, positions.expand_dims(1)).astype(mstype.float32)
+        batch, n_kv_heads, length, _ = self.shape
+        row = (later * MASKED).reshape(batch, 1, 1, length)
+        return ops.broadcast_to(row, (batch, n_kv_heads, self.groups, length))
 
     def store(self, cache, rows, x):
-        """Write x, (B, K, 1, C), to rows of a cache, and read all in x's type: (B, K, T, C)."""
+        """Write x, (B, K C), to rows of a cache, and read all in x's type: (B, K, L, C)."""
         new = x.reshape(-1, self.config.head_dim).astype(mstype.float32)
         return self.scatter(cache, rows, new).reshape(self.shape).astype(x.dtype)
 
-    def construct(self, tokens, position):
-        """Scores of the ids after tokens, (B,) int32, at a scalar position: (B, V) float32."""
-        rows, bias = self.first_rows + position, self.bias(position)
-        q_angles = self.angles(position, self.config.n_heads)
-        k_angles = self.angles(position, self.config.n_kv_heads)
-        x = ops.gather(self.network.embedding, tokens, 0)
-        for layer, keys, values in zip(self.network.layers, self.keys, self.values):
-            h = layer.attention_norm(x)
-            q, k, v = layer.attention.project(h, self.batch, q_angles, k_angles)
-            k, v = self.store(keys, rows, k), self.store(values, rows, v)
-            x = layer.merge(x, layer.attention.mix(q, k, v, bias))
-        return self.network.loss.logits(self.network.norm(x), self.network.output)
+    def attend(self, attention, h, angles, bias, keys, values, rows):
+        """The attention of one layer, its cache written: (B, D)."""
+        batch, n_kv_heads, _, head_dim = self.shape
+        n_heads = self.config.n_heads
+        qk = ops.concat((attention.wq(h), attention.wk(h)), -1)
+        qk = self.turn(qk.reshape(batch, n_heads + n_kv_heads, head_dim), *angles)
+        q, k = ops.split(qk, [n_heads, n_kv_heads], 1)
+        k = self.store(keys, rows, k)
+        v = self.store(values, rows, attention.wv(h))
+        q = q.reshape(batch, n_kv_heads, self.groups, head_dim)
+        return attention.wo(self.mix(q, k, v, bias).reshape(batch, -1))
 
+    def feed_forward(self, cell, h):
+        """The feed-forward of one layer: (B, D)."""
+        return cell.w2(self.gate(cell.w1(h), cell.w3(h)))
 
-class Decoder:
-    """Reads one text token by token; `position` counts the places of the context in use."""
-
-    def __init__(self, network: Llama):
-        self.step = DecodeStep(network)
-        self.max_seq_len = network.config.max_seq_len
-        self.sees_last_document = not network.config.document_mask
-        self.position = 0
-
-    def begin(self, eos_id: int) -> np.ndarray:
-        """Begin a text as training saw it begin, after an <eos>; scores of its first id, (V,).
-
-        Where attention is masked across documents, the text does not see that <eos>, and its
-        place is used again.
-        """
-        self.position = 0
-        scores = self.feed(eos_id)
-        self.position = int(self.sees_last_document)
-        return scores
-
-    def feed(self, token: int) -> np.ndarray:
-        """Read a token; scores of the next id, (V,) float32.
-
-        Raises:
-            ValueError: the context is full.
-        """
-        if self.position == self.max_seq_len:
-            raise ValueError(f"the context of {self.max_seq_len} tokens is full")
-        scores = self.step(Tensor([token], ms.int32), Tensor(self.position, ms.int32))
-        self.position += 1
-        return scores.asnumpy()[0]
+    def construct(self, tokens, positions):
+        """Scores of the ids after tokens at positions, both (B,) int32: (B, V) float32."""
+        network, bias, angles = self.network, self.bias(positions), self.angles(positions)
+        rows = (self.first_rows + positions.expand_dims(1)).reshape(-1)
+        x = network.embed(tokens)
+        for layer, keys, values in zip(network.layers, self.keys, self.values):
+            h = self.norm(x, layer.attention_norm.weight)
+            h = self.attend(layer.attention, h, angles, bias, keys, values, rows)
+            x = x + h.astype(mstype.float32)
+            h = self.norm(x, layer.ffn_norm.weight)
+            x = x + self.feed_forward(layer.feed_forward, h).astype(mstype.float32)
+        return network.loss.logits(self.norm(x, network.norm.weight), network.output)

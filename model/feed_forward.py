@@ -9,11 +9,11 @@ from model.linear import Linear
 class FeedForward(nn.Cell):
     """w2(silu(w1 x) * w3 x), for x of shape (rows, D)."""
 
-    def __init__(self, dim: int, hidden_dim: int, compute_dtype):
+    def __init__(self, dim: int, hidden_dim: int, compute_dtype, dense=Linear):
         super().__init__()
-        self.w1 = Linear(dim, hidden_dim, compute_dtype)
-        self.w2 = Linear(hidden_dim, dim, compute_dtype)
-        self.w3 = Linear(dim, hidden_dim, compute_dtype)
+        self.w1 = dense(dim, hidden_dim, compute_dtype)
+        self.w2 = dense(hidden_dim, dim, compute_dtype)
+        self.w3 = dense(dim, hidden_dim, compute_dtype)
         self.gate = swiglu()
 
     def construct(self, x):

@@ -1,104 +1,117 @@
-"""Sampling ids from a model's scores, and the loop that continues a text."""
+"""The loop that continues several texts at once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from model.cache import Decoder
+from model.decoding import Decoder
+from model.sampling import Sampling, TextState, choose, likeliest, log_probabilities
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How the next id is chosen, and how many at most."""
+class NewToken:
+    """An id that was chosen."""
 
-    temperature: float = 1.0
-    """divides the scores; 0: always the most likely id"""
-    top_k: int = 0
-    """sample among the k most likely ids; 0: all"""
-    top_p: float = 1.0
-    """sample among the most likely ids that together have this probability"""
-    repetition_penalty: float = 1.0
-    """makes ids already in the text less likely (CTRL, arXiv:1909.05858); 1: off"""
-    max_new_tokens: int = 100
-    """longest continuation"""
-    seed: int = 0
-    """of the choices; a text's continuation does not depend on texts before it"""
-
-
-def sample(
-    scores: np.ndarray, text: Sequence[int], sampling: Sampling, rng: np.random.Generator
-) -> int:
-    """Choose the next id from its scores, (V,), for a text of ids so far.
-
-    Raises:
-        ValueError: a score is not a number.
-    """
-    scores = scores.astype(np.float64)
-    if not np.isfinite(scores).all():
-        raise ValueError("the model's scores are not finite numbers: its training diverged")
-    seen = np.unique(np.asarray(text, np.int64))
-    penalty = sampling.repetition_penalty
-    scores[seen] = np.where(scores[seen] > 0, scores[seen] / penalty, scores[seen] * penalty)
-    if sampling.temperature == 0:
-        return int(np.argmax(scores))
-    # Stable, so that the lowest of equal ids comes first, as in argmax.
-    ids = np.argsort(-scores, kind="stable")[: sampling.top_k or None]
-    p = np.exp((scores[ids] - scores[ids[0]]) / sampling.temperature)
-    p /= p.sum()
-    if sampling.top_p < 1:
-        ids = ids[: np.searchsorted(np.cumsum(p), sampling.top_p) + 1]
-        p = p[: len(ids)] / p[: len(ids)].sum()
-    return int(rng.choice(ids, p=p))
+    row: int
+    """the prompt that it continues"""
+    token: int
+    log_prob: float | None = None
+    """logarithm of its probability in nats, as the model has it; None: not asked for"""
+    likely: tuple[tuple[int, float], ...] = ()
+    """the most likely ids here with their log-probabilities"""
 
 
 class Generation:
-    """The ids that continue a prompt, one by one, without the prompt and without <eos>.
+    """The ids that continue prompts, one an unfinished prompt a step, without <eos>.
 
-    The prompt is read as the beginning of a document, that is after an <eos>, as in training; an
+    A prompt is read as the beginning of a document, that is after an <eos>, as in training; an
     empty prompt continues that <eos> alone. <eos>, prompt and continuation fit the context
-    together. `stopped_by` says in the end why there are no more ids: "<eos>", "max_new_tokens" or
-    "context".
+    together. `stopped_by` says in the end of each why there are no more ids: "<eos>",
+    "max_new_tokens", "context" (it is full), or what `stop` was told.
     """
 
     def __init__(
         self,
         decoder: Decoder,
-        prompt: Sequence[int],
+        prompts: Sequence[Sequence[int]],
         sampling: Sampling,
         eos_id: int,
         vocab_size: int,
+        samples: Sequence[int] | None = None,
+        n_likely: int | None = None,
     ):
         """Ids from `vocab_size` on only pad the embedding, and are never sampled.
 
+        Args:
+            decoder: the model.
+            prompts: ids of each.
+            sampling: the same for all.
+            eos_id: ends a text.
+            vocab_size: ids that stand for something.
+            samples: number of each prompt's random stream; None: 0 for all.
+            n_likely: tell log-probabilities, and those of so many most likely ids; None: none.
+
         Raises:
-            ValueError: the prompt leaves no room in the context.
+            ValueError: a prompt leaves no room in the context.
         """
-        longest = decoder.max_seq_len - 2
+        self.context = decoder.max_seq_len
+        for prompt in prompts:
+            self._check(prompt)
+        self.decoder, self.sampling = decoder, sampling
+        self.prompts = [list(prompt) for prompt in prompts]
+        self.eos_id, self.vocab_size, self.n_likely = eos_id, vocab_size, n_likely
+        self.samples = samples or [0] * len(self.prompts)
+        self.stopped_by = [""] * len(self.prompts)
+
+    def _check(self, prompt: Sequence[int]) -> None:
+        longest = self.context - 2
         if len(prompt) > longest:
             raise ValueError(
-                f"the prompt has {len(prompt)} tokens, but the context of {decoder.max_seq_len} "
+                f"the prompt has {len(prompt)} tokens, but the context of {self.context} "
                 f"has room for {longest} beside the document's start and one new token; shorten it"
             )
-        self.decoder, self.prompt, self.sampling = decoder, list(prompt), sampling
-        self.eos_id, self.vocab_size = eos_id, vocab_size
-        self.stopped_by = ""
 
-    def __iter__(self) -> Iterator[int]:
-        """Yield ids until there is a reason to stop."""
-        rng = np.random.default_rng(self.sampling.seed)
-        room = self.decoder.max_seq_len - 1 - len(self.prompt)
-        scores = self.decoder.begin(self.eos_id)
-        for token in self.prompt:
-            scores = self.decoder.feed(token)
-        text = list(self.prompt)
-        for left in range(min(room, self.sampling.max_new_tokens), 0, -1):
-            token = sample(scores[: self.vocab_size], text, self.sampling, rng)
-            if token == self.eos_id:
-                self.stopped_by = "<eos>"
+    def stop(self, row: int, reason: str) -> None:
+        """Ask for no more ids of a row."""
+        self.stopped_by[row] = reason
+
+    def __iter__(self) -> Iterator[NewToken]:
+        """Yield ids until there is a reason to stop for each prompt."""
+        texts = [TextState(p, self.sampling, n) for p, n in zip(self.prompts, self.samples)]
+        rooms = [self.context - 1 - len(prompt) for prompt in self.prompts]
+        left = [min(room, self.sampling.max_new_tokens) for room in rooms]
+        scores = self.decoder.begin(self.prompts, self.eos_id, max(left))
+        while True:
+            going = [row for row, reason in enumerate(self.stopped_by) if not reason]
+            tokens = np.full(len(texts), -1, np.int32)
+            for new in self._choose(scores[going, : self.vocab_size], going, texts):
+                row = new.row
+                if new.token == self.eos_id:
+                    self.stop(row, "<eos>")
+                    continue
+                yield new
+                texts[row].add(new.token)
+                left[row] -= 1
+                if not left[row] and not self.stopped_by[row]:
+                    full = rooms[row] < self.sampling.max_new_tokens
+                    self.stop(row, "context" if full else "max_new_tokens")
+                if not self.stopped_by[row]:
+                    tokens[row] = new.token
+            if all(self.stopped_by):
                 return
-            yield token
-            text.append(token)
-            if left > 1:
-                scores = self.decoder.feed(token)
-        self.stopped_by = "context" if room < self.sampling.max_new_tokens else "max_new_tokens"
+            scores = self.decoder.feed(tokens)
+
+    def _choose(
+        self, scores: np.ndarray, rows: Sequence[int], texts: Sequence[TextState]
+    ) -> Iterator[NewToken]:
+        """The next id of each of some rows, from their scores, (rows, V)."""
+        chosen = choose(scores, [texts[row] for row in rows], self.sampling)
+        if self.n_likely is None:
+            yield from map(NewToken, rows, chosen.tolist())
+            return
+        log_probs = log_probabilities(scores)
+        best = likeliest(scores, self.n_likely)
+        for row, token, found, ids in zip(rows, chosen.tolist(), log_probs, best):
+            likely = tuple(zip(ids.tolist(), found[ids].tolist()))
+            yield NewToken(row, token, float(found[token]), likely)

@@ -24,15 +24,15 @@ INIT_STD = 0.02
 class Attention(nn.Cell):
     """Grouped-query self-attention with rotary positions."""
 
-    def __init__(self, config: ModelConfig, compute_dtype):
+    def __init__(self, config: ModelConfig, compute_dtype, dense=Linear):
         super().__init__()
         self.n_heads, self.n_kv_heads = config.n_heads, config.n_kv_heads
         self.groups, self.head_dim = config.n_heads // config.n_kv_heads, config.head_dim
         bias = config.attention_bias
-        self.wq = Linear(config.dim, config.dim, compute_dtype, bias)
-        self.wk = Linear(config.dim, config.kv_dim, compute_dtype, bias)
-        self.wv = Linear(config.dim, config.kv_dim, compute_dtype, bias)
-        self.wo = Linear(config.dim, config.dim, compute_dtype)
+        self.wq = dense(config.dim, config.dim, compute_dtype, bias)
+        self.wk = dense(config.dim, config.kv_dim, compute_dtype, bias)
+        self.wv = dense(config.dim, config.kv_dim, compute_dtype, bias)
+        self.wo = dense(config.dim, config.dim, compute_dtype)
         self.turn = rotary()
         self.attend = attention(config.head_dim)
 
@@ -65,12 +65,12 @@ class Attention(nn.Cell):
 class Block(nn.Cell):
     """x + attention(norm(x)), then x + feed_forward(norm(x))."""
 
-    def __init__(self, config: ModelConfig, compute_dtype):
+    def __init__(self, config: ModelConfig, compute_dtype, dense=Linear):
         super().__init__()
         self.attention_norm = RMSNorm(config.dim, config.norm_eps)
-        self.attention = Attention(config, compute_dtype)
+        self.attention = Attention(config, compute_dtype, dense)
         self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
-        self.feed_forward = FeedForward(config.dim, config.hidden_dim, compute_dtype)
+        self.feed_forward = FeedForward(config.dim, config.hidden_dim, compute_dtype, dense)
 
     def construct(self, x, bias, q_angles, k_angles):
         """Map the residual stream, (B T, D) -> (B T, D)."""
@@ -89,26 +89,34 @@ class Llama(nn.Cell):
     Args:
         config: the shape; `vocab_size` must be known.
         compute_dtype: mindspore type of the matrix products; all else is float32.
-        seed: of the initial weights.
+        seed: of the initial weights; None: zeros, for weights that are put in later.
     """
 
-    def __init__(self, config: ModelConfig, compute_dtype=mstype.float32, seed: int = 0):
+    dense, table_dtype = Linear, np.float32
+
+    def __init__(self, config: ModelConfig, compute_dtype=mstype.float32, seed: int | None = 0):
         super().__init__()
         self.config, self.compute_dtype = config, compute_dtype
         rows = (config.padded_vocab_size, config.dim)
-        self.embedding = Parameter(Tensor(np.zeros(rows, np.float32)))
-        self.layers = nn.CellList([Block(config, compute_dtype) for _ in range(config.n_layers)])
+        self.embedding = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
+        blocks = [Block(config, compute_dtype, self.dense) for _ in range(config.n_layers)]
+        self.layers = nn.CellList(blocks)
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = self.embedding
         if not config.tie_embeddings:
-            self.output = Parameter(Tensor(np.zeros(rows, np.float32)))
+            self.output = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
         self.loss = OutputLoss(compute_dtype)
         cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
         self.causal = causal_bias(config.max_seq_len)
         self.groups = config.n_heads // config.n_kv_heads
         self.document_mask = config.document_mask
-        initialise(self, seed)
+        if seed is not None:
+            initialise(self, seed)
+
+    def embed(self, tokens):
+        """Rows of the embedding for tokens, (rows,): (rows, D) float32."""
+        return ops.gather(self.embedding, tokens, 0)
 
     def angles(self, batch, n_heads, time):
         """Cosines and sines of the positions, each (B, n, T, C/2), for n heads."""
@@ -135,7 +143,7 @@ class Llama(nn.Cell):
         bias = self.bias(segment_ids)
         q_angles = self.angles(batch, self.config.n_heads, time)
         k_angles = self.angles(batch, self.config.n_kv_heads, time)
-        x = ops.gather(self.embedding, tokens.reshape(-1), 0)
+        x = self.embed(tokens.reshape(-1))
         for layer in self.layers:
             x = layer(x, bias, q_angles, k_angles)
         return self.norm(x)

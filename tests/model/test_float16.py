@@ -6,7 +6,7 @@ import pytest
 from mindspore import dtype as mstype
 from mindspore import ops
 
-from model.cache import Decoder
+from model.decoding import Decoder
 from model.linear import Linear
 from model.llama import Llama
 from tests.golden.numpy_llama import loss_logits_gradients
@@ -70,6 +70,7 @@ def test_float16_is_close_to_float32():
 def test_cached_decoding_in_float16():
     network, ids = lively(Llama(tiny_config(n_kv_heads=2), mstype.float16)), batch(rows=1)[0]
     decoder = Decoder(network)
-    cached = [decoder.feed(int(token)) for token in ids[0]]
+    decoder.open(1, ids.shape[1])
+    cached = [decoder.feed(column)[0] for column in ids.T]
     truth = loss_logits_gradients(network.config, values(network), ids, ids, ids * 1.0, ids)[1]
     np.testing.assert_allclose(cached, truth[0], atol=2e-2)

@@ -1,0 +1,21 @@
+"""The two sizes at which decoding is timed."""
+
+PROMPT = 32
+"""Ids of each prompt, with START."""
+START = 0
+"""The id that begins each; if it came again it would end a text, but greedy ids of random weights \
+repeat the prompt's."""
+WEIGHTS = "weights.npz"
+
+SHAPES = {
+    "24.6M": {"dim": 288, "n_layers": 6, "n_heads": 6, "vocab_size": 64_832, "max_seq_len": 256},
+    "15.1M": {
+        "dim": 384,
+        "n_layers": 7,
+        "n_heads": 6,
+        "hidden_dim": 1120,
+        "vocab_size": 5_056,
+        "max_seq_len": 256,
+    },
+}
+"""Vocabularies of 64,794 (ChatGLM2) and 5,000 ids, padded as the model pads them."""
