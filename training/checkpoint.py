@@ -138,9 +138,7 @@ def copy_values(parameters: list[Parameter]) -> dict[str, np.ndarray]:
     return {p.name: p.asnumpy().copy() for p in parameters}
 
 
-def open_values(
-    file: Path, shapes: dict[str, tuple[int, ...]]
-) -> Callable[[str], np.ndarray]:
+def open_values(file: Path, shapes: dict[str, tuple[int, ...]]) -> Callable[[str], np.ndarray]:
     """A reader, by name, of a safetensors file that holds exactly these names and shapes.
 
     Raises:
