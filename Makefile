@@ -14,10 +14,10 @@ demo: .venv/.run  # data, training and evaluation of configs/demo.yaml
 	@echo "The report is out/demo/report.md"
 
 test: lint  # lint, and the tests that are not slow
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: lint  # lint, and every test
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.dev
 	$(RUN) -m ruff check .
@@ -27,8 +27,10 @@ format: .venv/.dev
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: .venv/.dev  # speed of a training step, paired with PyTorch
+bench: .venv/.dev  # speed of training and decoding, paired with PyTorch, and of the data step
 	$(RUN) -m benchmarks.train_step
+	$(RUN) -m benchmarks.decode
+	$(RUN) -m benchmarks.data
 
 clean:  # caches and the debug run; never other data or runs
 	rm -rf out/debug data/debug .venv/.cache

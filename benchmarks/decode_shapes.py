@@ -1,4 +1,4 @@
-"""The two sizes at which decoding is timed."""
+"""The sizes at which decoding is timed; `tiny` is for the test of the benchmark."""
 
 PROMPT = 32
 """Ids of each prompt, with START."""
@@ -17,5 +17,6 @@ SHAPES = {
         "vocab_size": 5_056,
         "max_seq_len": 256,
     },
+    "tiny": {"dim": 64, "n_layers": 2, "n_heads": 4, "vocab_size": 640, "max_seq_len": 64},
 }
 """Vocabularies of 64,794 (ChatGLM2) and 5,000 ids, padded as the model pads them."""

@@ -51,7 +51,7 @@ class DataConfig:
     """rules that each document passes, in order, such as {rule: length, min: 10}; \
 docs/cleaning.md lists all"""
     dedup: Literal["none", "exact", "near"] = "exact"
-    """documents removed because an earlier one is equal up to spacing and width (exact), or \
+    """documents removed because an earlier one is equal up to spacing, case and width (exact), or \
 shares most of its text (near)"""
     dedup_threshold: float = 0.6
     """near: least Jaccard similarity of the sets of 5-character pieces"""

@@ -27,11 +27,9 @@ class Evaluation:
         self.tokenizer = tokenizer = writer.tokenizer
         self.scorer = Scorer(network, tokenizer.eos_id, self.config.batch)
         self.stride = self.config.stride or self.scorer.context
-        measured = (run.newest_checkpoint().step, tokenizer.fingerprint, self.config.weights)
-        results = Results.load(run.path)
-        if results is None or (results.step, results.vocabulary, results.weights) != measured:
-            results = Results(*measured)
-        self.results = results
+        self.step = run.newest_checkpoint().step
+        measured = self.step, tokenizer.fingerprint, self.config.weights
+        self.results = self._known(self.config.weights) or Results(*measured)
 
     def measure_held_out(self) -> None:
         """Loss on the validation file, in all and by source."""
@@ -40,6 +38,9 @@ class Evaluation:
         self.results.held_out, self.results.sources = found
         for loss in (found[0], *found[1]):
             print(describe(loss), flush=True)
+        exact = self._known("float32")
+        if self.config.weights != "float32" and exact and exact.stride == self.stride:
+            print(f"with float32 weights, {describe(exact.held_out)}", flush=True)
 
     def measure_texts(self, texts: Sequence[tuple[str, Path]]) -> None:
         """Loss on files of raw text, each with its name."""
@@ -92,6 +93,12 @@ class Evaluation:
         """Keep the results and write the report; returns the paths."""
         self.results.save(self.run.path)
         return write_report(self.run, self.results)
+
+    def _known(self, weights: str) -> Results | None:
+        """What was measured of this checkpoint before, with its weights in a form."""
+        results = Results.load(self.run.path, weights)
+        current = self.step, self.tokenizer.fingerprint
+        return results if results and (results.step, results.vocabulary) == current else None
 
     def _keep(self, result: ExamResult) -> None:
         self.results.add_exam(result)

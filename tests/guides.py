@@ -1,0 +1,111 @@
+"""The guides of both languages, and what runs each command that they show."""
+
+PAIRS = [
+    ("README.md", "README_CN.md"),
+    ("docs/devices.md", "docs/devices_CN.md"),
+    ("docs/troubleshooting.md", "docs/troubleshooting_CN.md"),
+    *(
+        (f"docs/{name}.md", f"docs/{name}_CN.md")
+        for name in (
+            "corpora",
+            "cleaning",
+            "deduplication",
+            "data_at_scale",
+            "tokenizers",
+            "generation",
+            "evaluation",
+            "interop",
+        )
+    ),
+]
+TROUBLESHOOTING = PAIRS[2]
+GUIDES = [name for pair in PAIRS for name in pair]
+READMES = PAIRS[0]
+
+# Every command that a guide shows, and what runs it; here all of them are only parsed.
+DATA, TRAIN, EVAL = (
+    f"tests/e2e/test_{name}.py, on the debug recipe"
+    for name in ("data_process", "pretrain", "eval_pretrain")
+)
+MSRUN = "tests/training/test_parallel.py, on a small model"
+TARGET = "the targets of the Makefile, which runs the three commands or the tests"
+SCALE = "tests/e2e/test_data_at_scale.py, on the debug recipe"
+EXPORT = "tests/e2e/test_export.py, on the debug recipe"
+EXAMS = "tests/evaluation/exams/test_take.py, on small exams"
+UNTESTED = "nothing: needs what the tests do not have"
+BARE = "test_a_bare_token_file_is_cut_in_two, below"
+ONE_HOST = "msrun --worker_num=8 --local_worker_num=8 --join=True "
+TWO_HOSTS = (
+    "msrun --worker_num=16 --local_worker_num=8 --master_addr=192.168.0.1 --master_port=8118 "
+    "--node_rank={0} --join=True --log_dir=out/baby-llama2-218m/msrun-{0} "
+    "pretrain.py --config configs/baby-llama2-218m.yaml"
+)
+RUN_BY = {
+    "make demo": TARGET,
+    "make test": ".ci/run",
+    "make test-all": TARGET,
+    "make bench": TARGET,
+    "source .venv/bin/activate": TARGET,
+    "python data_process.py": DATA,
+    "nohup python pretrain.py > out.log &": TRAIN,
+    "python eval_pretrain.py": EVAL,
+    "python eval_pretrain.py --prompt 春天来了 却说曹操引军": EVAL,
+    "python eval_pretrain.py --run out/demo --interactive --eval.temperature 1.0 "
+    "--eval.top_p 0.9": EVAL,
+    "python data_process.py --config mine.yaml": DATA,
+    "python pretrain.py --config mine.yaml": TRAIN,
+    "python eval_pretrain.py --run out/mine": EVAL,
+    "mkdir -p data/chatglm2": BARE,
+    "tail -c 20000000 corpus.bin > data/chatglm2/val_data.bin": BARE,
+    "head -c -20000000 corpus.bin > data/chatglm2/pretrain_data.bin": BARE,
+    "python pretrain.py --config configs/tiny-llama2-58m.yaml": TRAIN,
+    "msrun --worker_num=2 --local_worker_num=2 --join=True --log_dir=out/two/msrun "
+    "pretrain.py --name two --train.micro_batch 4": MSRUN,
+    ONE_HOST + "--log_dir=out/baby-llama2-218m/msrun pretrain.py "
+    "--config configs/baby-llama2-218m.yaml": MSRUN,
+    TWO_HOSTS.format(0): UNTESTED,
+    TWO_HOSTS.format(1): UNTESTED,
+    "python3 -m venv .venv": TARGET,
+    "python -m pip install -r requirements.txt": TARGET,
+    'python -c "import mindspore; mindspore.run_check()"': UNTESTED,
+    "python data_process.py --config mine.yaml --data.workers 4": SCALE,
+    "python data_process.py --config mine.yaml --data.executor ray": SCALE,
+    "python data_process.py --config mine.yaml --data.part 0/2": SCALE,
+    "python data_process.py --config mine.yaml --data.part 1/2": SCALE,
+    "python -m corpus.inspect data/mine/pretrain_data.bin --documents 3": SCALE,
+    "python data_process.py --config mine.yaml --data.dedup near --data.dedup_threshold 0.7": (
+        "tests/corpus/dedup/test_command.py"
+    ),
+    "python -m benchmarks.data dedup": "tests/benchmarks/test_data.py, on small text",
+    "python -m benchmarks.cleaning": "tests/benchmarks/test_cleaning.py, on small text",
+    "python -m benchmarks.tokenizers data/chatglm2-6b/tokenizer.model": (
+        "tests/benchmarks/test_tokenizers.py, on small text"
+    ),
+    "python -m benchmarks.exams --questions 2": "tests/e2e/test_exams_benchmark.py",
+    "python -m benchmarks.decode": "tests/benchmarks/test_decode.py, on a small model",
+    "python -m tokenizer.extend data/chatglm2-6b/tokenizer.model data/mine/tokenizer.model "
+    "--output data/extended.model": "tests/tokenizer/test_extend.py",
+    "python -m tokenizer.compare --tokenizer chatglm=THUDM/chatglm2-6b mine=data/mine "
+    "extended=data/extended.model --text held_out.txt": "tests/tokenizer/test_compare.py",
+    "python eval_pretrain.py --eval.stride 64": "tests/evaluation/test_perplexity.py",
+    "python eval_pretrain.py --text novel=novel.txt essay.txt": EVAL,
+    "python eval_pretrain.py --exam cmmlu --exam_data cmmlu --shots 5": EVAL,
+    "python eval_pretrain.py --exam cmmlu ceval mmlu --exam_data exams --shots 0": EXAMS,
+    "python eval_pretrain.py --exam cmmlu --exam_data cmmlu --subjects arts virology": EXAMS,
+    "python eval_pretrain.py --compare out/demo out/mine": EVAL,
+    "python eval_pretrain.py --run out/demo --prompt 春天来了 --eval.attempts 3 "
+    "--eval.log_probs true": EVAL,
+    "python eval_pretrain.py --run out/demo --interactive": "tests/evaluation/test_chat.py",
+    "python eval_pretrain.py --run out/demo --web": "tests/evaluation/test_web.py",
+    "python eval_pretrain.py --run out/demo --eval.weights int8": EXPORT,
+    **{
+        f"python export.py --run out/demo --format {name} --output out/demo/{name}": EXPORT
+        for name in ("hf", "llama2c", "gguf", "mindformers")
+    },
+    "python export.py --run out/demo --format hf --dtype bfloat16 --output out/demo/hf-bf16": (
+        "tests/interop/test_initial.py"
+    ),
+    "python pretrain.py --name further --train.init_from out/demo/hf": EXPORT,
+    "python pretrain.py --config configs/tinyllama-1.1b-zh.yaml": UNTESTED,
+}
+PLAIN_COMMANDS = ("source", "mkdir", "tail", "head", "python3 -m venv", "python -c")
