@@ -24,8 +24,8 @@ from tokenizer.train import train_sentencepiece
 VOCAB_SIZE = 8_000
 TRAINING_DOCUMENTS = 20_000
 SHARD_CHARS = 2_000_000
-# Our stage reads the text several times over, so that the start of a second process, a second or
-# two of a run that takes hours, weighs little; the usual script is slow and reads a part of it.
+# The text is read several times over, so that the start of a second process, a second or two of a
+# run that takes hours, weighs little; the usual script is slow and reads a part of it.
 PASSES = 4
 USUAL_SHARE = 10
 
@@ -40,7 +40,8 @@ class Corpus:
         self.model_file = folder / MODEL_NAME
         step = max(1, len(documents) // TRAINING_DOCUMENTS)
         train_sentencepiece(documents[::step], VOCAB_SIZE, self.model_file)
-        self.options = Tokenising(load_tokenizer("sentencepiece", self.model_file), 0.005, 1.0, 0)
+        tokenizer, total = load_tokenizer("sentencepiece", self.model_file), PASSES * len(documents)
+        self.options = Tokenising(tokenizer, 0.005, weight=1.0, seed=0, n_documents=total)
         self.shards: list[tuple[Path, int, int]] = []
         ends = np.cumsum([len(text) for text in documents]) // SHARD_CHARS
         numbered = zip(ends.tolist(), documents)
@@ -109,9 +110,10 @@ def run_tokenize(rounds: int) -> None:
 def bare_loop(corpus: Corpus) -> int:
     """Encode each document and forget it; returns the characters done, as each side does."""
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(corpus.model_file))
-    for text in corpus.documents:
-        pieces.encode(text)
-    return sum(map(len, corpus.documents))
+    for _ in range(PASSES):
+        for text in corpus.documents:
+            pieces.encode(text)
+    return PASSES * sum(map(len, corpus.documents))
 
 
 def ours(corpus: Corpus, workers: int) -> int:

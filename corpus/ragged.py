@@ -12,6 +12,8 @@ import numpy as np
 from common.errors import UserError
 from common.files import PathLike, atomic_open
 
+ITEMS_AT_ONCE = 1024
+
 
 class Ragged:
     """A shard to read from: `shard[i]` is item i as a 1-d array, `len(shard)` their number."""
@@ -64,8 +66,9 @@ def write_ragged(path: PathLike, items: Sequence[np.ndarray], dtype: np.dtype | 
     """Write the shard `path` (a name without suffix), atomically; its items are 1-d arrays."""
     items_file, ends_file = _files(path)
     with atomic_open(items_file) as file:
-        for item in items:
-            file.write(np.ascontiguousarray(item, dtype))
+        for begin in range(0, len(items), ITEMS_AT_ONCE):
+            block = np.concatenate(items[begin : begin + ITEMS_AT_ONCE])
+            file.write(block.astype(dtype, copy=False))
     ends = np.cumsum([0, *map(len, items)], dtype=np.int64)
     with atomic_open(ends_file) as file:
         np.save(file, ends)

@@ -176,7 +176,7 @@ class _Encoded:
         self.ids: list[np.ndarray] = []
         self.characters: list[int] = []
         self.n_bytes: list[int] = []
-        self.lengths: list[int] = []
+        self.lengths: list[np.ndarray] = []
         self.held_out: list[bool] = []
 
     def add(
@@ -188,8 +188,11 @@ class _Encoded:
     ) -> None:
         """Add documents, each ended by <eos>; a hash of their `contents` decides the split."""
         tokenizer, limit = self.options.tokenizer, held_out_limit(self.options.val_fraction)
-        end = np.array([tokenizer.eos_id], documents[0].dtype)
-        ids = np.concatenate([part for document in documents for part in (document, end)])
+        lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+        ids = np.full(lengths.sum() + len(lengths), tokenizer.eos_id, documents[0].dtype)
+        is_end = np.zeros(len(ids), bool)
+        is_end[np.cumsum(lengths + 1) - 1] = True
+        ids[~is_end] = np.concatenate(documents)
         if ids.max() >= tokenizer.vocab_size:
             raise UserError(
                 f"token id {ids.max()} is outside the {tokenizer.vocab_size} ids of "
@@ -198,14 +201,15 @@ class _Encoded:
         self.ids.append(ids.astype(self.options.dtype))
         self.characters += characters
         self.n_bytes += n_bytes
-        self.lengths += [len(document) + 1 for document in documents]
+        self.lengths.append(lengths + 1)
         self.held_out += [content_hash(content) < limit for content in contents]
 
     def write(self, numbers: np.ndarray, folder: Path, shard: int) -> dict[str, Any]:
         """Write both splits; returns the counts of each, and those of training without weights."""
         options = self.options
         ids = np.concatenate([np.empty(0, options.dtype), *self.ids])
-        val, lengths = np.array(self.held_out, np.int64), np.array(self.lengths, np.int64)
+        val = np.array(self.held_out, np.int64)
+        lengths = np.concatenate([np.empty(0, np.int64), *self.lengths])
         offsets = np.cumsum(np.append(0, lengths))
         unknown = np.flatnonzero(ids == options.tokenizer.unk_id)
         unknown = np.diff(np.searchsorted(unknown, offsets))

@@ -104,7 +104,7 @@ def test_a_run_without_records_and_results_still_has_a_report(run, tmp_path):
 def test_results_are_kept(tmp_path):
     assert Results.load(tmp_path) is None
     RESULTS_OF_ALL.save(tmp_path)
-    loaded = Results.load(tmp_path)
+    loaded = Results.load(tmp_path, RESULTS_OF_ALL.weights)
     kept = dataclasses.replace(CONTINUATION, log_probs=[])
     assert loaded == dataclasses.replace(RESULTS_OF_ALL, continuations=[kept])
     (tmp_path / RESULTS).write_text('{"step": 3}')
