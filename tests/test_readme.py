@@ -180,7 +180,7 @@ def test_options_and_fields_exist(name):
     known = fields() | {"help", "print_config", "master_port", "log_dir", "no-deps"}
     known |= {"run", "format", "output", "dtype"}  # of export.py
     known |= {"text", "exam", "exam_data", "shots", "prompt", "interactive", "web", "web_port"}
-    known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
+    known |= {"questions", "seed", "rounds", "new"}  # of benchmarks and corpus.inspect
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
     used = [option for option in used if not option.endswith(".py")]  # an arrow of the diagram
     dotted = [re.match(r"(?:data|model|train|eval|tokenizer)\.\w+", c) for c in inline_code(name)]
