@@ -17,6 +17,6 @@ SHAPES = {
         "vocab_size": 5_056,
         "max_seq_len": 256,
     },
-    "tiny": {"dim": 64, "n_layers": 2, "n_heads": 4, "vocab_size": 640, "max_seq_len": 64},
+    "tiny": {"dim": 64, "n_layers": 2, "n_heads": 4, "vocab_size": 5_056, "max_seq_len": 64},
 }
 """Vocabularies of 64,794 (ChatGLM2) and 5,000 ids, padded as the model pads them."""
