@@ -138,11 +138,12 @@ class Screen:
     """What a program has written to a pseudo-terminal."""
 
     def __init__(self, controller: int):
-        self.controller, self.text = controller, ""
+        self.controller, self.text, self.seen = controller, "", 0
 
     def wait_for(self, wanted: str, timeout: float = 120) -> None:
-        """Read until something new holds `wanted`."""
-        begin, end = len(self.text), time.monotonic() + timeout
-        while wanted not in self.text[begin:]:
+        """Read until `wanted` stands after what was waited for before."""
+        end = time.monotonic() + timeout
+        while wanted not in self.text[self.seen :]:
             assert time.monotonic() < end, self.text
             self.text += os.read(self.controller, 65536).decode("utf-8", "replace")
+        self.seen = self.text.index(wanted, self.seen) + len(wanted)
