@@ -120,6 +120,8 @@ def test_on_a_terminal_with_a_real_ctrl_c(run, repo):
         screen.wait_for("stopped by interruption")
         os.write(controller, b"/set temperature 0\n")
         screen.wait_for("temperature = 0.0")
+        # Before the prompt stands, the terminal may swallow the end of the input.
+        screen.wait_for("> ")
         os.write(controller, b"\x04")
         assert process.wait(60) == 0, screen.text
     finally:
