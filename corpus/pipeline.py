@@ -55,8 +55,8 @@ class Shard:
 def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
     """Make the token files of a recipe in `data.dir`, unless they are there and up to date.
 
-    Memory does not depend on the size of the corpus. The old files stay whole until the new ones
-    are complete.
+    Memory is that of the shards at hand; what grows with the corpus is a few bytes a document.
+    The old files stay whole until the new ones are complete.
 
     Raises:
         UserError: a source has no file or no document, the corpus is too small for the

@@ -26,6 +26,7 @@ from training.checkpoint import (
     load_parameters,
     load_values,
 )
+from training.config import TrainConfig
 from training.dataset import RowStream, batches
 from training.device import measure_peak_flops, select_device, select_dtype
 from training.heldout import HeldOut
@@ -72,16 +73,12 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
             "to train on, or choose another name"
         )
         return 0
-    lines = plan.lines(target, str(dtype).lower(), world)
-    for line in lines + (initial.lines if initial else []):
+    for line in plan.lines(target, str(dtype).lower(), world) + (initial.lines if initial else []):
         log.info(line)
 
-    network = Llama(model_config, dtype, recipe.train.seed)
-    if recipe.train.recompute:
-        for block in network.layers:
-            block.recompute()
-    dynamic_scale = dtype == mstype.float16
-    step_cell = TrainStep(network, recipe.train, plan.micro_batches, dynamic_scale, world)
+    network = make_network(model_config, dtype, recipe.train)
+    half = dtype == mstype.float16
+    step_cell = TrainStep(network, recipe.train, plan.micro_batches, half, world)
     log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
     if checkpoint:
         restore(checkpoint, step_cell, network)
@@ -104,6 +101,15 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
         hooks = make_callbacks(run, plan, checkpoint, stop, step_cell, held_out)
         Model(step_cell).train(1, batches(stream, plan.micro_batch), hooks, dataset_sink_mode=False)
     return 128 + stop.number if stop.name else 0
+
+
+def make_network(model: ModelConfig, dtype, config: TrainConfig) -> Llama:
+    """A network with random weights; `train.recompute` is put into effect."""
+    network = Llama(model, dtype, config.seed)
+    if config.recompute:
+        for block in network.layers:
+            block.recompute()
+    return network
 
 
 def open_checked(recipe: Recipe, tokenizer: Tokenizer) -> tuple[TokenFile, TokenFile]:
