@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.errors import UserError
@@ -97,7 +97,7 @@ def compare(paths: Sequence[Path]) -> tuple[Path, ...]:
     entries = [Entry.open(path) for path in dict.fromkeys(paths)]
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
-        entries = [_renamed(entry, str(entry.run.path)) for entry in entries]
+        entries = [replace(entry, name=str(entry.run.path)) for entry in entries]
         names = [entry.name for entry in entries]
     by_byte = len({entry.vocabulary for entry in entries}) > 1
     folder = paths[0].parent / FOLDER / "-".join(name.replace("/", "_") for name in names)
@@ -194,7 +194,3 @@ def _samples(document: Document, entries: Sequence[Entry]) -> None:
         document.heading("What they write")
         rows = [(shorten(p), *(first.get(p, NONE) for first in written)) for p in prompts]
         document.table(("prompt", *(entry.name for entry in entries)), rows)
-
-
-def _renamed(entry: Entry, name: str) -> Entry:
-    return Entry(name, entry.run, entry.vocabulary, entry.history, entry.manifest, entry.results)

@@ -101,18 +101,20 @@ class Writer:
         Raises:
             UserError: the prompt does not fit the context, or the model's scores are not finite.
         """
-        return self._write_together([prompt] * n, range(n))
+        return self.write_all([prompt] * n, range(n))
 
-    def write_all(self, prompts: Sequence[str]) -> list[Continuation]:
+    def write_all(
+        self, prompts: Sequence[str], samples: Sequence[int] | None = None
+    ) -> list[Continuation]:
         """Continue several prompts, `config.batch` at a time, each as `write` would.
+
+        `samples` numbers the random draws of each; None: all are the first of their prompt.
 
         Raises:
             UserError: a prompt does not fit the context, or the model's scores are not finite.
         """
-        return self._write_together(prompts, [0] * len(prompts))
-
-    def _write_together(self, prompts: Sequence[str], samples: Sequence[int]):
         results, batch = [], self.config.batch
+        samples = samples or [0] * len(prompts)
         for begin in range(0, len(prompts), batch):
             part = slice(begin, begin + batch)
             job = Writing(self, prompts[part], samples[part])

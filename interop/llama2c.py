@@ -13,7 +13,14 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import atomic_open
-from interop.llama2c_weights import for_llama2c, from_llama2c, stack, unstack
+from interop.llama2c_weights import (
+    SHAPE,
+    for_llama2c,
+    from_llama2c,
+    shape_numbers,
+    stack,
+    unstack,
+)
 from interop.registry import Exported, Weights, export_format
 from model.config import ModelConfig
 
@@ -49,17 +56,10 @@ def read_back(folder: Path) -> tuple[ModelConfig, Weights]:
         UserError: the file's length is not what its header says.
     """
     data = (folder / MODEL).read_bytes()
-    dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len = HEADER.unpack_from(data)
-    config = ModelConfig(
-        dim=dim,
-        hidden_dim=hidden_dim,
-        n_layers=n_layers,
-        n_heads=n_heads,
-        n_kv_heads=n_kv_heads,
-        vocab_size=abs(vocab_size),
-        max_seq_len=seq_len,
-        tie_embeddings=vocab_size > 0,
-    )
+    shape = dict(zip(SHAPE, HEADER.unpack_from(data)))
+    tied = shape["vocab_size"] > 0
+    shape["vocab_size"] = abs(shape["vocab_size"])
+    config = ModelConfig(**shape, tie_embeddings=tied)
     values = np.frombuffer(data, "<f4", offset=HEADER.size)
     shapes = dict(layout(config))
     sizes = [int(np.prod(shape)) for shape in shapes.values()]
@@ -82,19 +82,11 @@ def write(exported: Exported, folder: Path) -> None:
         UserError: llama2.c cannot run this model, or cannot read text as its tokenizer does.
     """
     config, weights = for_llama2c(exported, folder)
-    vocab_size = config.vocab_size if config.tie_embeddings else -config.vocab_size
+    numbers = shape_numbers(config)
+    if not config.tie_embeddings:
+        numbers["vocab_size"] *= -1
     with atomic_open(folder / MODEL) as file:
-        file.write(
-            HEADER.pack(
-                config.dim,
-                config.hidden_dim,
-                config.n_layers,
-                config.n_heads,
-                config.n_kv_heads,
-                vocab_size,
-                config.max_seq_len,
-            )
-        )
+        file.write(HEADER.pack(*numbers.values()))
         for name, shape in layout(config):
             if name == "angles":  # run computes them itself
                 values = np.zeros(shape, np.float32)

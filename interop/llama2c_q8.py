@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import atomic_open
-from interop.llama2c_weights import MATRICES, for_llama2c, from_llama2c
+from interop.llama2c_weights import MATRICES, SHAPE, for_llama2c, from_llama2c, shape_numbers
 from interop.names import parameter_shapes
 from interop.registry import Exported, Weights, export_format
 from model.config import ModelConfig
@@ -64,8 +64,7 @@ def read_back(folder: Path) -> tuple[ModelConfig, Weights]:
     """
     data = (folder / MODEL).read_bytes()
     magic, version, *shape, shared, group = HEADER.unpack_from(data)
-    fields = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
-    config = ModelConfig(**dict(zip(fields, shape)), tie_embeddings=bool(shared))
+    config = ModelConfig(**dict(zip(SHAPE, shape)), tie_embeddings=bool(shared))
     sizes = {name: int(np.prod(shape)) for name, shape in matrices(config)}
     length = 4 * config.dim * len(norms(config)) + sum(n + 4 * n // group for n in sizes.values())
     if (magic, version, len(data)) != (MAGIC, VERSION, HEADER_BYTES + length):
@@ -96,19 +95,8 @@ def write(exported: Exported, folder: Path) -> None:
     """
     config, weights = for_llama2c(exported, folder)
     group = group_size(config)
-    header = HEADER.pack(
-        MAGIC,
-        VERSION,
-        config.dim,
-        config.hidden_dim,
-        config.n_layers,
-        config.n_heads,
-        config.n_kv_heads,
-        config.vocab_size,
-        config.max_seq_len,
-        config.tie_embeddings,
-        group,
-    )
+    numbers = shape_numbers(config).values()
+    header = HEADER.pack(MAGIC, VERSION, *numbers, config.tie_embeddings, group)
     with atomic_open(folder / MODEL) as file:
         file.write(header.ljust(HEADER_BYTES, b"\0"))
         for name in norms(config):

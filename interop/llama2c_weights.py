@@ -17,6 +17,8 @@ from model.config import ModelConfig
 ROPE_THETA, NORM_EPS = 10000.0, 1e-5
 """Written into llama2.c's source."""
 TOKENIZER = "tokenizer.bin"
+SHAPE = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
+"""The numbers in the header of model.bin, of both formats."""
 MATRICES = (
     "attention.wq",
     "attention.wk",
@@ -26,6 +28,11 @@ MATRICES = (
     "feed_forward.w2",
     "feed_forward.w3",
 )
+
+
+def shape_numbers(config: ModelConfig) -> dict[str, int]:
+    """The numbers of SHAPE, in that order."""
+    return {name: getattr(config, name) for name in SHAPE}
 
 
 def check_shape(config: ModelConfig) -> None:
