@@ -11,10 +11,13 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from model.llama import Llama
+from model.loss import chunk_rows
 from training.dataset import batch_fields
 
 BUCKETS = (4, 2, 1)
 """Rows are padded to the context length divided by one of these."""
+CHUNK_BYTES = 32 << 20
+"""Scores of all ids that stand at a time; several copies of them do, more with int8 weights."""
 
 Ids = Sequence[int]
 
@@ -58,7 +61,10 @@ def windows(n_ids: int, first: int, context: int, stride: int) -> Iterator[Windo
 
 
 class TokenScores(nn.Cell):
-    """Log-probability of each target, and the highest one in its place: both (B, T) float32."""
+    """Log-probability of each target, and the highest one in its place: both (B, T) float32.
+
+    A chunk of rows at a time, so that the scores of all ids never stand whole.
+    """
 
     def __init__(self, network: Llama):
         super().__init__(auto_prefix=False)
@@ -68,9 +74,19 @@ class TokenScores(nn.Cell):
 
     def construct(self, tokens, segment_ids, targets):
         """Score targets, (B, T), after tokens, (B, T)."""
-        log_probs = self.log_softmax(self.network.logits(tokens, segment_ids))
-        chosen = ops.gather_elements(log_probs, 2, targets.expand_dims(2))
-        return chosen.reshape(targets.shape), self.highest(log_probs, -1)
+        network, targets_of = self.network, targets.reshape(-1, 1)
+        h = network.hidden(tokens, segment_ids)
+        size = chunk_rows(h.shape[0], network.output.shape[0], CHUNK_BYTES)
+        chosen, highest = (), ()
+        for begin in range(0, h.shape[0], size):
+            part = slice(begin, begin + size)
+            # Waits for the chunk before, whose scores are then free.
+            rows = ops.depend(h[part], chosen[-1]) if chosen else h[part]
+            log_probs = self.log_softmax(network.loss.logits(rows, network.output))
+            chosen += (ops.gather_elements(log_probs, 1, targets_of[part]).reshape(-1),)
+            highest += (self.highest(log_probs, -1),)
+        shape = targets.shape
+        return ops.concat(chosen).reshape(shape), ops.concat(highest).reshape(shape)
 
 
 class NextScores(nn.Cell):

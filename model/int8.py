@@ -13,11 +13,9 @@ from mindspore import dtype as mstype
 
 from model.config import ModelConfig
 from model.llama import Llama
-from model.loss import BYTES_FLOAT32, TINY, PlainOutputLoss
+from model.loss import PlainOutputLoss
 
 LARGEST = 127
-CHUNK_BYTES = 16 << 20
-"""Of logits at a time."""
 BLOCK_ROWS = 4096
 """Of a matrix quantised at a time, so that what is computed on the way stays small."""
 
@@ -71,34 +69,16 @@ class Int8Linear(nn.Cell):
 
 
 class Int8OutputLoss(PlainOutputLoss):
-    """The loss over an int8 table, (V, D), with the scales of its rows, (1, V).
-
-    A chunk of rows at a time, as in training, but without a gradient, which would keep more alive.
-    """
+    """Scores over an int8 table, (V, D), with the scales of its rows, (1, V)."""
 
     def __init__(self, compute_dtype, rows: int):
         super().__init__(compute_dtype)
         self.scales = row_scales(rows)
-        self.softmax = ops.Softmax(-1)
 
     def logits(self, h, table):
         """Scores of every id, (rows, V) float32."""
-        return scaled(super().logits(h, table), self.scales)
-
-    def construct(self, h, table, targets, weight):
-        """Weighted sum of the losses in nats."""
-        rows = h.shape[0]
-        n_chunks = -(-rows * table.shape[0] * BYTES_FLOAT32 // CHUNK_BYTES)
-        size = -(-rows // n_chunks)
-        total = ops.reduce_sum(weight * 0.0)
-        for begin in range(0, rows, size):
-            end = min(begin + size, rows)
-            # Waits for the chunk before, whose logits are then free.
-            p = self.softmax(self.logits(ops.depend(h[begin:end], total), table))
-            likelihood = ops.gather_elements(p, 1, targets[begin:end].expand_dims(1)).reshape(-1)
-            losses = -ops.log(ops.maximum(likelihood, TINY))
-            total += ops.reduce_sum(losses * weight[begin:end])
-        return total, None
+        # Waits for h: else the float copy of the table would stand through the whole network.
+        return scaled(super().logits(h, ops.depend(table, h)), self.scales)
 
 
 class Int8Llama(Llama):

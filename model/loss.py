@@ -10,6 +10,12 @@ CHUNK_BYTES = 128 << 20
 TINY = float(np.finfo(np.float32).tiny)
 
 
+def chunk_rows(rows: int, vocab_size: int, chunk_bytes: int = CHUNK_BYTES) -> int:
+    """How many of `rows` to score at a time, in equal chunks whose logits fit `chunk_bytes`."""
+    n_chunks = -(-rows * vocab_size * BYTES_FLOAT32 // chunk_bytes)
+    return -(-rows // n_chunks)
+
+
 class PlainOutputLoss(nn.Cell):
     """The reference form: sum of weight * -log softmax(h table^T)[target], softmax in float32.
 
@@ -56,8 +62,7 @@ class OutputLoss(PlainOutputLoss):
     def construct(self, h, table, targets, weight):
         """Weighted sum of the losses in nats, and its gradients of h and of table."""
         rows = h.shape[0]
-        n_chunks = -(-rows * table.shape[0] * BYTES_FLOAT32 // self.chunk_bytes)
-        size = -(-rows // n_chunks)
+        size = chunk_rows(rows, table.shape[0], self.chunk_bytes)
         column = weight.reshape(-1, 1)
         weighted, wanted = h * column, ops.gather(table, targets, 0)
         values, dhs, dtable = (), (), None
