@@ -1,12 +1,14 @@
 """Reading several texts at once, id by id, with the fewest compiled graphs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-import mindspore as ms
 import numpy as np
 from mindspore import Tensor
+from mindspore import dtype as mstype
 
 from model.cache import Cache, DecodeStep, Prefill
+from model.cpu_decode import CpuDecodeStep
+from model.device import on_cpu
 from model.llama import Llama
 
 SHORTEST_CACHE, CACHE_FACTOR = 256, 2
@@ -27,8 +29,14 @@ class _Graphs:
     def __init__(self, network: Llama, batch: int, length: int):
         self.network, self.batch, self.length = network, batch, length
         self.cache = Cache(network.config, batch, length)
-        self.step = DecodeStep(network, self.cache)
+        self.graph_step = GraphStep(network, self.cache)
         self.prefills: dict[int, Prefill] = {}
+
+    def step(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """The form of the step that suits the device target, for texts that were just begun."""
+        if on_cpu() and self.network.compute_dtype == mstype.float32:
+            return CpuDecodeStep(self.network, self.cache)
+        return self.graph_step
 
     def prefill(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
         """Read texts from their beginning; scores of their next ids, (B, V)."""
@@ -41,6 +49,17 @@ class _Graphs:
         if size not in self.prefills:
             self.prefills[size] = Prefill(self.network, self.cache, size)
         return self.prefills[size](Tensor(tokens), Tensor(last)).asnumpy()
+
+
+class GraphStep:
+    """The portable form of the step, called with numpy arrays."""
+
+    def __init__(self, network: Llama, cache: Cache):
+        self.cell = DecodeStep(network, cache)
+
+    def __call__(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Scores of the ids after tokens at positions, both (B,) int32: (B, V) float32."""
+        return self.cell(Tensor(tokens), Tensor(positions)).asnumpy()
 
 
 class Decoder:
@@ -68,7 +87,7 @@ class Decoder:
         key = (padded(rows, 1, 2, 2 * rows), length)
         if key not in self.graphs:
             self.graphs[key] = _Graphs(self.network, *key)
-        self.current = self.graphs[key]
+        self.current, self.step = self.graphs[key], None
         self.positions = np.zeros(rows, np.int32)
 
     def begin(self, texts: Sequence[Sequence[int]], eos_id: int, new: int) -> np.ndarray:
@@ -108,6 +127,7 @@ class Decoder:
         fields = np.zeros((2, self.current.batch), np.int32)
         fields[0, : len(tokens)] = np.maximum(tokens, 0)
         fields[1, : len(tokens)] = np.minimum(self.positions, length - 1)
-        scores = self.current.step(*(Tensor(field, ms.int32) for field in fields)).asnumpy()
+        self.step = self.step or self.current.step()
+        scores = self.step(*fields)
         self.positions += reads
         return scores[: len(tokens)]

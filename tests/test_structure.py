@@ -29,6 +29,7 @@ MODEL_PACKAGES = {
     "dataclasses",
     "functools",
     "math",
+    "numba",
     "typing",
     "zlib",
 }
