@@ -16,7 +16,7 @@ def main() -> int:
 
     run = Run.open(options.run)
     select_device(run.recipe.train.device)
-    told = export(run, options.format, options.output, options.dtype)
+    told = export(run, options.format, options.output, options.dtype, options.layout)
     print(f"wrote {options.output} ({options.format}): {told}", flush=True)
     return 0
 

@@ -2,6 +2,8 @@
 
 import argparse
 
+WARM_UP = 2
+"""Steps before the timed ones: the first compiles."""
 DEFAULTS = {
     "dim": 288, "layers": 6, "heads": 6, "vocab": 5000, "seq": 256, "batch": 8, "steps": 10,
 }  # fmt: skip
@@ -12,5 +14,6 @@ def parse_shape() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name, default in DEFAULTS.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--accumulate", type=int, default=1, help="micro-batches a step")
     parser.add_argument("--compile", action="store_true", help="PyTorch: torch.compile")
     return parser.parse_args()

@@ -36,6 +36,24 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO]:
         temporary.unlink(missing_ok=True)
 
 
+def append_whole(path: PathLike, text: str) -> None:
+    """Append text to a file, all of it or nothing.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written to.
+    """
+    data = text.encode()
+    with open(path, "ab", buffering=0) as file:
+        begin = file.tell()
+        try:
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(begin)
+            raise
+
+
 @contextlib.contextmanager
 def disk_errors(path: PathLike) -> Iterator[None]:
     """Turn a full or read-only disk met while writing `path` into a `UserError`."""

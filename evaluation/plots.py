@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from common.files import PathLike, atomic_open
+from common.figures import new_figure, save_figure
+from common.files import PathLike
 from evaluation.history import Curve, History
 
-# Labels are English because the fonts that come with matplotlib have no Chinese characters.
 AXES = (
     ("tokens", "tokens seen", 1.0),
     ("seconds", "minutes of training steps", 60.0),
@@ -20,7 +20,7 @@ def plot_loss(path: PathLike, history: History) -> None:
     Raises:
         UserError: the disk is full.
     """
-    figure = _figure(8)
+    figure = new_figure(8)
     axes = figure.add_subplot()
     for curve, label, style in (
         (history.training, "training", "-"),
@@ -31,7 +31,7 @@ def plot_loss(path: PathLike, history: History) -> None:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_comparison(path: PathLike, runs: Mapping[str, tuple[Curve, Curve]], unit: str) -> None:
@@ -45,7 +45,7 @@ def plot_comparison(path: PathLike, runs: Mapping[str, tuple[Curve, Curve]], uni
     Raises:
         UserError: the disk is full.
     """
-    figure = _figure(15)
+    figure = new_figure(15)
     for place, (field, label, divisor) in enumerate(AXES, 1):
         axes = figure.add_subplot(1, len(AXES), place)
         for i, (name, (training, held_out)) in enumerate(runs.items()):
@@ -57,16 +57,4 @@ def plot_comparison(path: PathLike, runs: Mapping[str, tuple[Curve, Curve]], uni
         axes.set(xlabel=label, ylabel=unit if place == 1 else "")
         axes.grid(alpha=0.3)
     axes.legend(title="held out (faint: training)")
-    _save(figure, path)
-
-
-def _figure(width: float):
-    # A figure without pyplot has no window and needs no display.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, 5), layout="constrained")
-
-
-def _save(figure, path: PathLike) -> None:
-    with atomic_open(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, path)

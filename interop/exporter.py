@@ -7,6 +7,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from common.errors import UserError
+from interop.layout import Layout
 from interop.names import check_shapes, parameter_shapes
 from interop.new_folder import new_folder
 from interop.registry import Exported, Weights, choose_dtype, find_format
@@ -18,12 +19,14 @@ from training.run import Run
 
 PROMPT = "床前明月光，疑是地上霜。Once upon a time, 1 + 2 = 3."
 MAX_PROMPT = 32
-# No foreign format knows these: how documents were masked in training, and how many of the
-# padded rows stand for an id.
-NOT_EXPORTED = {"document_mask", "vocab_size"}
+# No foreign format knows these: how documents were masked and what was dropped in training, and
+# how many of the padded rows stand for an id.
+NOT_EXPORTED = {"document_mask", "dropout", "vocab_size"}
 
 
-def export(run: Run, name: str, output: Path, dtype: str | None = None) -> str:
+def export(
+    run: Run, name: str, output: Path, dtype: str | None = None, layout: Layout | None = None
+) -> str:
     """Export the newest checkpoint of a run into the folder `output`; returns what was checked.
 
     Raises:
@@ -33,7 +36,7 @@ def export(run: Run, name: str, output: Path, dtype: str | None = None) -> str:
     form = find_format(name)
     dtype = choose_dtype(name, form.tolerances, dtype)
     with new_folder(output) as folder:
-        network, exported = load(run, dtype)
+        network, exported = load(run, dtype, layout)
         scores = Scores(network)
         right = prompt_scores(scores, exported.tokenizer)
         form.write(exported, folder)
@@ -44,7 +47,7 @@ def export(run: Run, name: str, output: Path, dtype: str | None = None) -> str:
         return compare(got, right, form.tolerances[dtype])
 
 
-def load(run: Run, dtype: str) -> tuple[Llama, Exported]:
+def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exported]:
     """The network of a run, and what a format gets of it.
 
     Raises:
@@ -59,6 +62,7 @@ def load(run: Run, dtype: str) -> tuple[Llama, Exported]:
         step=run.newest_checkpoint().step,
         figures=held_out[-1] if held_out else {},
         dtype=dtype,
+        layout=layout,
     )
     return network, exported
 

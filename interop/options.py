@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.errors import UserError
+from interop.layout import Layout
 from interop.registry import FORMAT_MODULES
+
+LAYOUT = ("devices", "model_parallel", "pipeline_stages")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Options:
     """folder to write"""
     dtype: str | None
     """type of the weights; None: the format's first"""
+    layout: Layout | None = None
+    """devices that shall train on; None: not asked for"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,7 +41,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     """Read a command line; --help prints and exits.
 
     Raises:
-        UserError: an option is missing or unknown.
+        UserError: an option is missing or unknown, or does not fit the others.
     """
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="run directory")
@@ -50,4 +55,26 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         help="type of the weights; hf: float32 (without asking), float16 or bfloat16; "
         "gguf: float32, float16 or q8_0; the other formats have one",
     )
-    return Options(**vars(parser.parse_args(argv)))
+    devices = parser.add_argument_group("mindformers: a recipe and the data for several devices")
+    devices.add_argument("--devices", type=int, metavar="N", help="of all machines")
+    for name, what in (("model_parallel", "share a matrix"), ("pipeline_stages", "share blocks")):
+        devices.add_argument(f"--{name}", type=int, metavar="N", help=f"how many {what}; 1")
+    values = vars(parser.parse_args(argv))
+    sizes = {name: values.pop(name) for name in LAYOUT}
+    return Options(**values, layout=parse_layout(values["format"], sizes))
+
+
+def parse_layout(form: str, sizes: dict[str, int | None]) -> Layout | None:
+    """The layout that the options ask for.
+
+    Raises:
+        UserError: they do not fit each other or the format.
+    """
+    given = {name: size for name, size in sizes.items() if size is not None}
+    if not given:
+        return None
+    if form != "mindformers":
+        raise UserError(f"--{next(iter(given))} is for --format mindformers, not for {form}")
+    if "devices" not in given:
+        raise UserError(f"--{next(iter(given))} needs --devices, the number of all devices")
+    return Layout(**given)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
+from interop.layout import Layout
 from model.config import ModelConfig
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
@@ -41,6 +42,8 @@ class Exported:
     """the newest held-out line of metrics.jsonl: val_loss, bits_per_byte; empty: none"""
     dtype: str
     """the type of weights that was asked for; one of the format's own"""
+    layout: Layout | None = None
+    """of the devices that shall train on, if that was asked for"""
 
     @property
     def config(self) -> ModelConfig:

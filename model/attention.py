@@ -1,10 +1,16 @@
-"""Causal grouped-query attention (arXiv:2305.13245), with an optional document mask."""
+"""Causal grouped-query attention (arXiv:2305.13245), with an optional document mask.
+
+Each form is a cell of (q, k, v, mask) and goes with a cell that makes `mask` of a batch, once for
+all layers: only the two know what it is.
+"""
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.device import on_cpu
+from model.config import ModelConfig
+from model.device import on_ascend, on_cpu
+from model.flash_attention import FlashAttention, FlashMask, fits_kernel
 
 # Added in float32: exp() of it is 0.
 MASKED = -1e9
@@ -26,18 +32,51 @@ def document_bias(segment_ids, causal):
     return ops.minimum(causal, other.expand_dims(1))
 
 
-def attention(head_dim: int) -> nn.Cell:
-    """The form of attention that suits the device target: a cell of (q, k, v, bias)."""
-    return CpuAttention(head_dim) if on_cpu() else PlainAttention(head_dim)
+def attention(config: ModelConfig, compute_dtype) -> nn.Cell:
+    """The form of attention that suits the device target: a cell of (q, k, v, mask).
+
+    q is (B, H, T, C), k and v are (B, K, T, C), of type `compute_dtype`; the result is like q.
+    """
+    if _fused(config, compute_dtype):
+        return FlashAttention(config.n_heads, config.head_dim)
+    return CpuAttention(config.head_dim) if on_cpu() else PlainAttention(config.head_dim)
+
+
+def attention_mask(config: ModelConfig, compute_dtype) -> nn.Cell:
+    """What makes the mask for `attention` of the same arguments: a cell of segment_ids, (B, T)."""
+    if _fused(config, compute_dtype):
+        return FlashMask(config.document_mask)
+    return AttentionBias(config)
+
+
+def _fused(config: ModelConfig, compute_dtype) -> bool:
+    return on_ascend() and fits_kernel(config.head_dim, compute_dtype)
+
+
+class AttentionBias(nn.Cell):
+    """What is added to the scores of a batch: (B, K, G T, T), for the plain and the CPU form.
+
+    It is spread to full shape, since the CPU adds equal shapes much faster than it broadcasts.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.max_seq_len, self.document_mask = config.max_seq_len, config.document_mask
+        self.n_kv_heads, self.groups = config.n_kv_heads, config.n_heads // config.n_kv_heads
+        self.causal = causal_bias(config.max_seq_len)
+
+    def construct(self, segment_ids):
+        """The bias for rows whose documents segment_ids, (B, T), numbers."""
+        batch, time = segment_ids.shape
+        bias = self.causal if time == self.max_seq_len else self.causal[:, :, :time, :time]
+        if self.document_mask:
+            bias = document_bias(segment_ids, bias)
+        bias = ops.concat([bias] * self.groups, 2) if self.groups > 1 else bias
+        return ops.broadcast_to(bias, (batch, self.n_kv_heads, self.groups * time, time))
 
 
 class PlainAttention(nn.Cell):
-    """The reference form: softmax(q k^T / sqrt(C) + bias) v, its softmax in float32.
-
-    q is (B, K, G T, C): the G query heads that share a key head stand one after the other along
-    the time axis, so that no key or value is repeated. k and v are (B, K, T, C), bias is
-    (B, K, G T, T).
-    """
+    """The reference form: softmax(q k^T / sqrt(C) + bias) v, its softmax in float32."""
 
     def __init__(self, head_dim: int):
         super().__init__()
@@ -46,13 +85,22 @@ class PlainAttention(nn.Cell):
         self.mix = ops.BatchMatMul()
         self.softmax = ops.Softmax(-1)
 
+    def grouped(self, x, k):
+        """(B, H, T, C) -> (B, K, G T, C).
+
+        The G query heads that share a key head stand one after the other along the time axis, so
+        that no key or value is repeated.
+        """
+        return x.reshape(*k.shape[:2], -1, x.shape[-1])
+
     def probabilities(self, q, k, bias):
-        """Attention weights, (B, K, G T, T) float32."""
+        """Attention weights, (B, K, G T, T) float32, of grouped queries."""
         return self.softmax(self.scores(q * self.scale, k).astype(mstype.float32) + bias)
 
     def construct(self, q, k, v, bias):
-        """Attend: (B, K, G T, C) in the type of v."""
-        return self.mix(self.probabilities(q, k, bias).astype(v.dtype), v)
+        """Attend, as bias, (B, K, G T, T), allows: (B, H, T, C) in the type of v."""
+        p = self.probabilities(self.grouped(q, k), k, bias)
+        return self.mix(p.astype(v.dtype), v).reshape(q.shape)
 
 
 class CpuAttention(PlainAttention):
@@ -73,6 +121,8 @@ class CpuAttention(PlainAttention):
 
     def bprop(self, q, k, v, bias, out, dout):
         """Gradients of q, k and v; the bias is a constant."""
+        shape = q.shape
+        q, out, dout = self.grouped(q, k), self.grouped(out, k), self.grouped(dout, k)
         p = self.probabilities(q, k, bias)
         dv = self.transposed(p.astype(v.dtype), dout)
         rows = (dout * out).astype(mstype.float32).reshape(-1, out.shape[-1])
@@ -82,6 +132,6 @@ class CpuAttention(PlainAttention):
             ops.concat((dout, minus_row_sum.astype(dout.dtype)), -1), ops.concat((v, ones), -1)
         )
         ds = (p * difference.astype(mstype.float32)).astype(q.dtype)
-        dq = self.mix(ds, k) * self.scale
+        dq = (self.mix(ds, k) * self.scale).reshape(shape)
         dk = self.transposed(ds, q) * self.scale
         return dq, dk, dv, ops.zeros_like(bias)

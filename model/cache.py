@@ -54,7 +54,7 @@ class Prefill(nn.Cell):
         the end of each text. What the padding leaves in the cache is written over or masked later.
         """
         network, (batch, length) = self.network, tokens.shape
-        bias = network.bias(self.segment_ids)
+        mask = network.mask(self.segment_ids)
         q_angles = network.angles(batch, network.config.n_heads, length)
         k_angles = network.angles(batch, network.config.n_kv_heads, length)
         x = network.embed(tokens.reshape(-1))
@@ -62,7 +62,7 @@ class Prefill(nn.Cell):
             q, k, v = layer.attention.project(layer.attention_norm(x), batch, q_angles, k_angles)
             self.scatter(keys, self.rows, k.reshape(-1, k.shape[3]).astype(mstype.float32))
             self.scatter(values, self.rows, v.reshape(-1, v.shape[3]).astype(mstype.float32))
-            x = layer.merge(x, layer.attention.mix(q, k, v, bias))
+            x = layer.merge(x, layer.attention.mix(q, k, v, mask))
         h = network.norm(ops.gather(x, last, 0))
         return network.loss.logits(h, network.output)
 

@@ -39,6 +39,8 @@ class ModelConfig:
     """query, key and value projections have a bias (Qwen form)"""
     document_mask: bool = False
     """attention does not look across document boundaries"""
+    dropout: float = 0.0
+    """share of the outputs of embedding, attention and feed-forward that is dropped in training"""
 
     def __post_init__(self):
         """Fill in derived sizes and reject impossible shapes.
@@ -67,6 +69,8 @@ class ModelConfig:
                 f"model.n_kv_heads is {self.n_kv_heads}; "
                 f"it must divide model.n_heads {self.n_heads}"
             )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout is {self.dropout}; it must lie in [0, 1)")
         if self.rope_theta <= 0 or self.norm_eps <= 0:
             raise ValueError("model.rope_theta and model.norm_eps must be positive")
 

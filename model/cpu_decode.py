@@ -166,13 +166,14 @@ class CpuDecodeStep:
 
     def norm(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """RMSNorm of x, (B, D)."""
-        mean = np.mean(x * x, -1, keepdims=True)
-        return x / np.sqrt(mean + np.float32(self.config.norm_eps)) * weight
+        mean = np.einsum("bd,bd->b", x, x) / np.float32(x.shape[1])
+        return x / np.sqrt(mean + np.float32(self.config.norm_eps))[:, None] * weight
 
 
 def turn(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
     """Rotary turn of x, (B, n, C), by the angles of its positions, (B, 1, C/2)."""
-    a, b = np.split(x, 2, -1)
+    half = cos.shape[-1]
+    a, b = x[..., :half], x[..., half:]
     return np.concatenate((a * cos - b * sin, b * cos + a * sin), -1)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.attention import attention, causal_bias, document_bias
+from model.attention import attention, attention_mask
 from model.config import ModelConfig
+from model.dropout import Dropout
 from model.feed_forward import FeedForward
 from model.linear import Linear
 from model.loss import OutputLoss
@@ -27,14 +28,14 @@ class Attention(nn.Cell):
     def __init__(self, config: ModelConfig, compute_dtype, dense=Linear):
         super().__init__()
         self.n_heads, self.n_kv_heads = config.n_heads, config.n_kv_heads
-        self.groups, self.head_dim = config.n_heads // config.n_kv_heads, config.head_dim
+        self.head_dim = config.head_dim
         bias = config.attention_bias
         self.wq = dense(config.dim, config.dim, compute_dtype, bias)
         self.wk = dense(config.dim, config.kv_dim, compute_dtype, bias)
         self.wv = dense(config.dim, config.kv_dim, compute_dtype, bias)
         self.wo = dense(config.dim, config.dim, compute_dtype)
         self.turn = rotary()
-        self.attend = attention(config.head_dim)
+        self.attend = attention(config, compute_dtype)
 
     def heads(self, x, batch, n_heads):
         """(B T, n C) -> (B, n, T, C)."""
@@ -46,41 +47,48 @@ class Attention(nn.Cell):
         k = self.turn(self.heads(self.wk(x), batch, self.n_kv_heads), *k_angles)
         return q, k, self.heads(self.wv(x), batch, self.n_kv_heads)
 
-    def mix(self, q, k, v, bias):
+    def mix(self, q, k, v, mask):
         """Attend and project back: (B T, D)."""
-        batch, time = q.shape[0], q.shape[2]
-        q = q.reshape(batch, self.n_kv_heads, self.groups * time, self.head_dim)
-        out = self.attend(q, k, v, bias).reshape(batch, self.n_heads, time, self.head_dim)
-        return self.wo(out.transpose(0, 2, 1, 3).reshape(batch * time, -1))
+        out = self.attend(q, k, v, mask).transpose(0, 2, 1, 3)
+        return self.wo(out.reshape(out.shape[0] * out.shape[1], -1))
 
-    def construct(self, x, bias, q_angles, k_angles):
-        """Attend within x, (B T, D), as bias, (B, K, G T, T), allows: (B T, D).
+    def construct(self, x, mask, q_angles, k_angles):
+        """Attend within x, (B T, D), as the batch's mask allows: (B T, D).
 
         The angles are pairs of cosines and sines, (B, H, T, C/2) and (B, K, T, C/2).
         """
-        q, k, v = self.project(x, bias.shape[0], q_angles, k_angles)
-        return self.mix(q, k, v, bias)
+        q, k, v = self.project(x, q_angles[0].shape[0], q_angles, k_angles)
+        return self.mix(q, k, v, mask)
 
 
 class Block(nn.Cell):
-    """x + attention(norm(x)), then x + feed_forward(norm(x))."""
+    """x + attention(norm(x)), then x + feed_forward(norm(x)).
 
-    def __init__(self, config: ModelConfig, compute_dtype, dense=Linear):
+    What is added goes through `dropout`, if there are keys for it; `number` counts the blocks.
+    """
+
+    def __init__(self, config: ModelConfig, compute_dtype, dense=Linear, dropout=None, number=0):
         super().__init__()
+        self.dropout, self.salts = dropout, (2 * number + 1, 2 * number + 2)
         self.attention_norm = RMSNorm(config.dim, config.norm_eps)
         self.attention = Attention(config, compute_dtype, dense)
         self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
         self.feed_forward = FeedForward(config.dim, config.hidden_dim, compute_dtype, dense)
 
-    def construct(self, x, bias, q_angles, k_angles):
+    def construct(self, x, mask, q_angles, k_angles, row_keys=None):
         """Map the residual stream, (B T, D) -> (B T, D)."""
-        h = self.attention(self.attention_norm(x), bias, q_angles, k_angles)
-        return self.merge(x, h)
+        h = self.attention(self.attention_norm(x), mask, q_angles, k_angles)
+        return self.merge(x, h, row_keys)
 
-    def merge(self, x, h):
+    def merge(self, x, h, row_keys=None):
         """Add the attention's output h, then the feed-forward, to the residual stream: (B T, D)."""
-        x = x + h.astype(mstype.float32)
-        return x + self.feed_forward(self.ffn_norm(x)).astype(mstype.float32)
+        x = x + self.drop(h.astype(mstype.float32), row_keys, 0)
+        h = self.feed_forward(self.ffn_norm(x)).astype(mstype.float32)
+        return x + self.drop(h, row_keys, 1)
+
+    def drop(self, h, row_keys, place):
+        """What the residual stream gets of h, (B T, D)."""
+        return h if row_keys is None else self.dropout(h, row_keys, self.salts[place])
 
 
 class Llama(nn.Cell):
@@ -99,8 +107,11 @@ class Llama(nn.Cell):
         self.config, self.compute_dtype = config, compute_dtype
         rows = (config.padded_vocab_size, config.dim)
         self.embedding = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
-        blocks = [Block(config, compute_dtype, self.dense) for _ in range(config.n_layers)]
-        self.layers = nn.CellList(blocks)
+        self.dropout = None
+        if config.dropout:
+            self.dropout = Dropout(config.dropout, config.max_seq_len, config.dim)
+        parts = (config, compute_dtype, self.dense, self.dropout)
+        self.layers = nn.CellList([Block(*parts, number) for number in range(config.n_layers)])
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = self.embedding
         if not config.tie_embeddings:
@@ -108,9 +119,7 @@ class Llama(nn.Cell):
         self.loss = OutputLoss(compute_dtype)
         cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
-        self.causal = causal_bias(config.max_seq_len)
-        self.groups = config.n_heads // config.n_kv_heads
-        self.document_mask = config.document_mask
+        self.mask = attention_mask(config, compute_dtype)
         if seed is not None:
             initialise(self, seed)
 
@@ -123,29 +132,21 @@ class Llama(nn.Cell):
         shape = (batch, n_heads, time, self.config.head_dim // 2)
         return ops.broadcast_to(self.cos[:time], shape), ops.broadcast_to(self.sin[:time], shape)
 
-    def bias(self, segment_ids):
-        """What is added to the attention scores of a batch: (B, K, G T, T)."""
-        batch, time = segment_ids.shape
-        bias = self.causal if time == self.config.max_seq_len else self.causal[:, :, :time, :time]
-        if self.document_mask:
-            bias = document_bias(segment_ids, bias)
-        bias = ops.concat([bias] * self.groups, 2) if self.groups > 1 else bias
-        shape = (batch, self.config.n_kv_heads, self.groups * time, time)
-        return ops.broadcast_to(bias, shape)
-
-    def hidden(self, tokens, segment_ids):
+    def hidden(self, tokens, segment_ids, row_keys=None):
         """Final normalised states of tokens, (B, T): (B T, D) float32.
 
-        Angles and bias are spread to full shape once for all layers: the CPU multiplies equal
-        shapes much faster than it broadcasts.
+        Angles are spread to full shape, and the mask is made, once for all layers: the CPU
+        multiplies equal shapes much faster than it broadcasts.
         """
         batch, time = tokens.shape
-        bias = self.bias(segment_ids)
+        mask = self.mask(segment_ids)
         q_angles = self.angles(batch, self.config.n_heads, time)
         k_angles = self.angles(batch, self.config.n_kv_heads, time)
         x = self.embed(tokens.reshape(-1))
+        if row_keys is not None:
+            x = self.dropout(x, row_keys, 0)
         for layer in self.layers:
-            x = layer(x, bias, q_angles, k_angles)
+            x = layer(x, mask, q_angles, k_angles, row_keys)
         return self.norm(x)
 
     def logits(self, tokens, segment_ids):
@@ -153,9 +154,12 @@ class Llama(nn.Cell):
         scores = self.loss.logits(self.hidden(tokens, segment_ids), self.output)
         return scores.reshape(*tokens.shape, -1)
 
-    def construct(self, tokens, targets, loss_weight, segment_ids):
-        """Sum of loss_weight * cross-entropy in nats; all inputs (B, T), loss_weight float32."""
-        h = self.hidden(tokens, segment_ids)
+    def construct(self, tokens, targets, loss_weight, segment_ids, row_keys=None):
+        """Sum of loss_weight * cross-entropy in nats; all inputs (B, T), loss_weight float32.
+
+        With row_keys, (B,) int32 from `dropout.row_keys`, elements are dropped, as in training.
+        """
+        h = self.hidden(tokens, segment_ids, row_keys)
         return self.loss(h, self.output, targets.reshape(-1), loss_weight.reshape(-1))[0]
 
 

@@ -15,6 +15,8 @@ PAIRS = [
             "generation",
             "evaluation",
             "interop",
+            "performance",
+            "scaling",
         )
     ),
 ]
@@ -107,5 +109,13 @@ RUN_BY = {
     ),
     "python pretrain.py --name further --train.init_from out/demo/hf": EXPORT,
     "python pretrain.py --config configs/tinyllama-1.1b-zh.yaml": UNTESTED,
+    "python -m benchmarks.train_step": "tests/benchmarks/test_train_step.py, on a small shape",
+    "python -m benchmarks.custom_matmul": "tests/benchmarks/test_custom_matmul.py, small",
+    "python -m benchmarks.scaling": "tests/benchmarks/test_scaling.py, on a tiny network",
+    "python export.py --run out/baby-llama2-218m --format mindformers --devices 16 "
+    "--model_parallel 2 --pipeline_stages 2 --output out/baby-llama2-218m/cluster": EXPORT,
+    "python pretrain.py --plan": TRAIN,
+    'python pretrain.py --train.loggers "[tensorboard]"': TRAIN,
+    "python pretrain.py --train.max_restarts 3": "tests/e2e/test_kills.py",
 }
 PLAIN_COMMANDS = ("source", "mkdir", "tail", "head", "python3 -m venv", "python -c")

@@ -29,6 +29,7 @@ NOT_OURS = {
     *("cleaning_report.md", "start.sh", "part.sh", "dev/", "test/", "val/", "cmmlu/", "ceval/"),
     *("mmlu/", "generation_config.json", "config.json", "train.yaml", "model.bin"),
     *("tokenizer.bin", "tokenizer.json", "checkpoint/", "model.gguf"),
+    *("training.md", "training.png", "tensorboard/", "scale.yaml"),
 }
 RUN_TIME = ("data/", "out/", ".venv")
 # Messages of the framework and the system, not of our code.
@@ -129,7 +130,7 @@ def parse_entry(script: str, args: list[str]):
         return export_options.parse_options(args)
     if script == "eval_pretrain.py":
         return load_recipe(DEMO, parse_options(args).overrides)
-    return parse_recipe(args)
+    return parse_recipe([arg for arg in args if arg != "--plan"])
 
 
 def parse_msrun(words: list[str]) -> None:
@@ -178,9 +179,11 @@ def test_links_and_files_exist(name):
 @each_guide
 def test_options_and_fields_exist(name):
     known = fields() | {"help", "print_config", "master_port", "log_dir", "no-deps"}
-    known |= {"run", "format", "output", "dtype"}  # of export.py
+    known |= {"plan", "run", "format", "output", "dtype"}  # of pretrain.py and export.py
     known |= {"text", "exam", "exam_data", "shots", "prompt", "interactive", "web", "web_port"}
-    known |= {"questions", "seed", "rounds", "new"}  # of benchmarks and corpus.inspect
+    known |= {"devices", "model_parallel", "pipeline_stages"}  # of export.py
+    known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
+    known |= {"rounds", "new", "shapes", "peers", "steps"}  # of the other benchmarks
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
     used = [option for option in used if not option.endswith(".py")]  # an arrow of the diagram
     dotted = [re.match(r"(?:data|model|train|eval|tokenizer)\.\w+", c) for c in inline_code(name)]

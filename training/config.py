@@ -1,6 +1,6 @@
 """The train section of the recipe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -19,10 +19,16 @@ class TrainConfig:
 on accelerators for a third more work (arXiv:1604.06174)"""
     compute_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend"""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: momentum made orthogonal for the matrices of the blocks, adamw for all else"""
     learning_rate: float = 6e-4
     """peak learning rate"""
+    schedule: Literal["cosine", "linear", "wsd"] = "cosine"
+    """how the rate falls after the warm-up; wsd: not before the end, then linearly"""
+    decay_ratio: float = 0.2
+    """wsd: share of the steps after the warm-up in which the rate falls"""
     min_lr_ratio: float = 0.1
-    """the cosine ends at this share of the peak"""
+    """the schedule ends at this share of the peak"""
     warmup_steps: int = 100
     """steps of linear warm-up"""
     weight_decay: float = 0.1
@@ -33,6 +39,8 @@ on accelerators for a third more work (arXiv:1604.06174)"""
     """AdamW: decay of the second moment"""
     adam_eps: float = 1e-8
     """AdamW: added to the root of the second moment"""
+    muon_momentum: float = 0.95
+    """Muon: decay of the momentum"""
     shard_optimizer: bool = False
     """several ranks: each keeps the moments of its part of the weights only (ZeRO stage 1)"""
     grad_clip: float = 1.0
@@ -43,6 +51,8 @@ on accelerators for a third more work (arXiv:1604.06174)"""
     """stop after so many non-finite steps in a row"""
     log_interval: int = 10
     """steps between log lines"""
+    loggers: list[str] = field(default_factory=list)
+    """where metrics are shown beside the log: tensorboard, swanlab, wandb"""
     eval_interval: int = 200
     """steps between evaluations on the held-out file"""
     eval_rows: int = 256
@@ -59,6 +69,9 @@ directory or one of its checkpoints; null: random weights"""
 nothing; shared: the rows of the pieces that both have"""
     resume: Literal["auto", "never"] = "auto"
     """auto: go on from the newest checkpoint of the run directory, if there is one"""
+    max_restarts: int = 0
+    """after a crash start again from the last checkpoint, at most so many times in a row without \
+a new checkpoint; several ranks: put python -m training.supervise in front of msrun"""
     device: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"
     """device target; auto: Ascend, then GPU, then CPU"""
     seed: int = 1337
@@ -85,16 +98,18 @@ nothing; shared: the rows of the pieces that both have"""
         for name in ("learning_rate", "adam_eps", "grad_clip"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"train.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("warmup_steps", "weight_decay", "eval_rows", "seed"):
+        for name in ("warmup_steps", "weight_decay", "eval_rows", "seed", "max_restarts"):
             if getattr(self, name) < 0:
                 raise ValueError(f"train.{name} is {getattr(self, name)}; it must not be negative")
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "muon_momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}; it must lie in [0, 1)")
         if self.init_reset != "none" and self.init_from is None:
             raise ValueError(
                 f"train.init_reset is {self.init_reset}; without train.init_from it must be none"
             )
+        if not 0 < self.decay_ratio <= 1:
+            raise ValueError(f"train.decay_ratio is {self.decay_ratio}; it must lie in (0, 1]")
         if not 0 <= self.min_lr_ratio <= 1:
             raise ValueError(f"train.min_lr_ratio is {self.min_lr_ratio}; it must lie in [0, 1]")
         if self.loss_scale < 1:

@@ -31,6 +31,14 @@ def select_device(name: str = "auto") -> str:
     return target
 
 
+def explain_device(name: str, target: str) -> str:
+    """Why `select_device(name)` chose the target."""
+    if name != "auto":
+        return "as train.device says"
+    missing = [f"no {other}" for other in TARGETS[: TARGETS.index(target)]]
+    return f"auto: {' and '.join(missing) or 'one was'} found"
+
+
 def select_dtype(name: str, target: str):
     """The mindspore type of the matrix products for a recipe's `train.compute_dtype`.
 

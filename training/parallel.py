@@ -3,7 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from mindspore import nn, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
 from mindspore.communication import get_group_size, get_rank, init
 
 
@@ -38,6 +39,13 @@ class _Same(nn.Cell):
 def all_reduce_sum() -> nn.Cell:
     """A cell that sums a float32 tensor over the ranks."""
     return ops.AllReduce() if launched() else _Same()
+
+
+def values_of_all(value: float, world: World) -> list[float]:
+    """What every rank calls this with, by rank, in float32; it returns when all have called."""
+    if world.size == 1:
+        return [value]
+    return ops.AllGather()(Tensor(np.array([value], np.float32))).asnumpy().tolist()
 
 
 def gradient_reducer(weights) -> nn.Cell:

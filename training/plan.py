@@ -1,11 +1,10 @@
-"""What a run will do, worked out and said before its first step."""
+"""The sizes of a run, worked out before its first step."""
 
 from dataclasses import dataclass
 
 from common.errors import UserError
 from corpus.token_file import TokenFile
 from model.config import ModelConfig
-from model.loss import BYTES_FLOAT32, CHUNK_BYTES
 from recipe import Recipe
 from training.dataset import n_rows
 from training.parallel import World
@@ -34,39 +33,9 @@ class Plan:
         return self.max_steps * self.tokens_per_step / self.train_tokens
 
     @property
-    def memory_bytes(self) -> int:
-        """A lower estimate of the memory of one rank.
-
-        Weights, gradients and two moments in float32, one chunk of logits and its probabilities,
-        and what a block keeps for the gradient: some 14 tensors of width D and 4 of width F a
-        token.
-        """
-        model, tokens = self.model, self.micro_batch * self.model.max_seq_len
-        copies = 4 if self.micro_batches == 1 else 5
-        kept = model.n_layers * (
-            14 * model.dim + 4 * model.hidden_dim + 2 * model.n_heads * model.max_seq_len
-        )
-        logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, CHUNK_BYTES)
-        return BYTES_FLOAT32 * (copies * model.n_params() + tokens * kept) + 2 * logits
-
-    def lines(self, device: str, dtype: str, world: World) -> list[str]:
-        """The banner: what is trained, on what, and how much of it."""
-        model = self.model
-        blocks, total = model.n_params(embedding=False), model.n_params()
-        ranks = f"{world.size} ranks" if world.size > 1 else "1 process"
-        return [
-            f"device {device}, {ranks}, products in {dtype}, all else in float32",
-            f"model: dim {model.dim}, {model.n_layers} layers, {model.n_heads} heads, "
-            f"{model.n_kv_heads} key-value heads, context {model.max_seq_len}, "
-            f"vocabulary {model.vocab_size:,} padded to {model.padded_vocab_size:,}",
-            f"parameters: {total:,} = blocks {blocks:,} + tables {total - blocks:,}"
-            + (" (embedding and output layer share one)" if model.tie_embeddings else ""),
-            f"data: {self.train_tokens:,} training tokens, {self.val_tokens:,} held out",
-            f"run: {self.max_steps:,} steps of {self.tokens_per_step:,} tokens "
-            f"({self.micro_batches} x {self.micro_batch} rows a rank), {self.epochs:.2f} epochs, "
-            f"{model.flops_per_token() * self.max_steps * self.tokens_per_step:.2e} operations",
-            f"memory: at least {self.memory_bytes / 2**30:.1f} GiB a rank beside the framework",
-        ]
+    def flops(self) -> float:
+        """Operations of the whole run, by count."""
+        return self.model.flops_per_token() * self.max_steps * self.tokens_per_step
 
 
 def make_plan(

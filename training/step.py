@@ -4,8 +4,9 @@ import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from model.dropout import row_keys
 from training.config import TrainConfig
-from training.optimizer import make_optimizer
+from training.optimizers.registry import make_optimizer
 from training.parallel import World, all_reduce_sum, gradient_reducer
 from training.schedule import learning_rates
 
@@ -35,9 +36,9 @@ class ScaledLoss(nn.Cell):
         super().__init__(auto_prefix=False)
         self.network, self.loss_scale = network, loss_scale
 
-    def construct(self, tokens, targets, loss_weight, segment_ids):
+    def construct(self, *batch):
         """(scaled loss, loss) of a batch, scalars."""
-        loss = self.network(tokens, targets, loss_weight, segment_ids)
+        loss = self.network(*batch)
         return loss * self.loss_scale, loss
 
 
@@ -59,7 +60,9 @@ class TrainStep(nn.Cell):
         micro_batches: int = 1,
         dynamic_scale: bool = False,
         world: World | None = None,
+        drops: bool = False,
     ):
+        """`drops`: the network takes keys of its dropout as one more input."""
         super().__init__(auto_prefix=False)
         self.network, self.micro_batches, self.dynamic_scale = network, micro_batches, dynamic_scale
         self.grad_clip = config.grad_clip
@@ -69,8 +72,9 @@ class TrainStep(nn.Cell):
         self.good_steps = _state("good_steps", 0, mstype.int32)
         self.bad_steps = _state("bad_steps", 0, mstype.int32)
         self.learning_rates = Tensor(learning_rates(config))
+        self.drops, self.seed, self.world = drops, config.seed % 2**31, world or World()
         weights = ParameterTuple(network.trainable_params())
-        self.optimizer = make_optimizer(weights, config, world or World())
+        self.optimizer = make_optimizer(weights, config, self.world)
         self.reduce_gradients = gradient_reducer(weights)
         self.reduce_sums = all_reduce_sum()
         self.grad = ops.value_and_grad(
@@ -84,22 +88,35 @@ class TrainStep(nn.Cell):
 
     def construct(self, tokens, targets, loss_weight, segment_ids):
         """Accumulate one micro-batch, (B, T) each; update when the last of the step is in."""
-        (_, loss), gradients = self.grad(tokens, targets, loss_weight, segment_ids)
+        batch = (tokens, targets, loss_weight, segment_ids)
+        if self.drops:
+            batch += (self.dropout_keys(tokens.shape[0]),)
+        (_, loss), gradients = self.grad(*batch)
         sums = ops.stack((loss, ops.reduce_sum(loss_weight)))
         if self.micro_batches == 1:
             return self.update(gradients, sums)
-        ops.assign_add(self.sums, sums)
-        for accumulated, gradient in zip(self.accumulated, gradients):
-            ops.assign_add(accumulated, gradient)
+        if self.micro == 0:
+            ops.assign(self.sums, sums)
+            for accumulated, gradient in zip(self.accumulated, gradients):
+                ops.assign(accumulated, gradient)
+        else:
+            ops.assign_add(self.sums, sums)
+            for accumulated, gradient in zip(self.accumulated, gradients):
+                ops.assign_add(accumulated, gradient)
         ops.assign_add(self.micro, 1)
         result = (self.sums[0], self.loss_scale, self.loss_scale, self.bad_steps)
         if self.micro == self.micro_batches:
             result = self.update(self.accumulated, self.sums)
             ops.assign(self.micro, 0)
-            ops.assign(self.sums, ops.zeros_like(self.sums))
-            for accumulated in self.accumulated:
-                ops.assign(accumulated, ops.zeros_like(accumulated))
         return result
+
+    def dropout_keys(self, rows):
+        """Keys for the dropout of this micro-batch of so many rows: (rows,) int32."""
+        places = ops.arange(rows).astype(mstype.int32)
+        if self.micro_batches > 1:
+            places = places + self.micro * rows
+        places = places * self.world.size + self.world.rank
+        return row_keys(self.seed, self.step, places)
 
     def update(self, gradients, sums):
         """Reduce over ranks, clip to the norm, and let the optimizer change the weights."""
@@ -127,7 +144,7 @@ class TrainStep(nn.Cell):
     def counters(self) -> list[Parameter]:
         """The state of the run beside weights and moments.
 
-        Between two steps, where checkpoints are, what micro-batches accumulate is zero.
+        Between two steps, where checkpoints are, the next micro-batch begins new sums.
         """
         return [self.loss_scale, self.step, self.updates, self.good_steps, self.bad_steps]
 

@@ -2,10 +2,10 @@
 
 import dataclasses
 import logging
+import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 
-import mindspore as ms
-import numpy as np
 from mindspore import Model, Tensor
 from mindspore import dtype as mstype
 
@@ -17,21 +17,22 @@ from model.config import ModelConfig
 from model.llama import Llama
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
-from training import callbacks
+from training.banner import banner
 from training.checkpoint import (
     OPTIMIZER,
     WEIGHTS,
     Checkpoint,
-    copy_values,
     load_parameters,
     load_values,
 )
 from training.config import TrainConfig
 from training.dataset import RowStream, batches
-from training.device import measure_peak_flops, select_device, select_dtype
+from training.device import explain_device, measure_peak_flops, select_device, select_dtype
 from training.heldout import HeldOut
+from training.hooks.make import make_callbacks, open_records
+from training.hooks.registry import find_loggers
 from training.initial import InitialWeights
-from training.parallel import World, all_reduce_sum, join_world
+from training.parallel import World, join_world, values_of_all
 from training.plan import Plan, make_plan
 from training.run import LOG, RECIPE, Run
 from training.signals import StopSignal
@@ -50,57 +51,112 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
     Raises:
         UserError: data, recipe, checkpoint or device do not fit together.
     """
-    target = select_device(recipe.train.device)
-    dtype = select_dtype(recipe.train.compute_dtype, target)
-    world = join_world()
-    tokenizer = tokenizer_for(recipe.tokenizer, recipe.data)
-    train_file, val_file = open_checked(recipe, tokenizer)
-    model_config = fit_vocabulary(recipe.model, tokenizer)
-    plan = make_plan(recipe, model_config, train_file, val_file, world)
-    run = open_run(dataclasses.replace(recipe, model=model_config), tokenizer)
+    job = prepare(recipe)
+    run, plan, world = job.run, job.plan, job.world
     initial = None
     if recipe.train.init_from and not run.checkpoints.all():
-        initial = read_initial(run.recipe, tokenizer)
+        initial = read_initial(run.recipe, job.tokenizer)
     set_up_logging(run.path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
     checkpoint = run.newest_checkpoint()
     start_step = checkpoint.step if checkpoint else 0
-    check_agreement(start_step, world)
+    check_agreement(job, start_step)
     if checkpoint:
-        check_same_data(checkpoint, train_file)
+        check_same_data(checkpoint, job.train_file)
     if start_step >= plan.max_steps:
         log.info(
             f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
             "to train on, or choose another name"
         )
         return 0
-    for line in plan.lines(target, str(dtype).lower(), world) + (initial.lines if initial else []):
+    peak_flops = world.size * measure_peak_flops(job.dtype)
+    lines = job.banner(peak_flops, start_step) + (initial.lines if initial else [])
+    for line in lines:
         log.info(line)
 
-    network = make_network(model_config, dtype, recipe.train)
-    half = dtype == mstype.float16
-    step_cell = TrainStep(network, recipe.train, plan.micro_batches, half, world)
+    network = make_network(plan.model, job.dtype, recipe.train)
+    half = job.dtype == mstype.float16
+    drops = plan.model.dropout > 0
+    step_cell = TrainStep(network, recipe.train, plan.micro_batches, half, world, drops)
     log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
     if checkpoint:
         restore(checkpoint, step_cell, network)
     elif initial:
         initial.fill(network)
     if world.rank == 0:
-        run.create(tokenizer, start_step)
+        run.create(job.tokenizer, start_step)
     stream = RowStream(
-        train_file,
-        model_config.max_seq_len,
-        tokenizer.eos_id,
+        job.train_file,
+        plan.model.max_seq_len,
+        job.tokenizer.eos_id,
         recipe.train.seed,
         start=start_step * plan.rows_per_step,
         length=(plan.max_steps - start_step) * plan.micro_batches * plan.micro_batch,
         rank=world.rank,
         world=world.size,
     )
-    held_out = HeldOut(network, val_file, tokenizer.eos_id, plan.micro_batch, world)
-    with StopSignal(world, recipe.train.log_interval) as stop:
-        hooks = make_callbacks(run, plan, checkpoint, stop, step_cell, held_out)
+    held_out = HeldOut(network, job.val_file, job.tokenizer.eos_id, plan.micro_batch, world)
+    records = open_records(run, lines) if world.rank == 0 else None
+    with StopSignal(world, recipe.train.log_interval) as stop, records or nullcontext():
+        hooks = make_callbacks(
+            run, plan, checkpoint, stop, step_cell, held_out, records, peak_flops
+        )
         Model(step_cell).train(1, batches(stream, plan.micro_batch), hooks, dataset_sink_mode=False)
+    values_of_all(0, world)  # msrun kills the others when a rank that was stopped ends
     return 128 + stop.number if stop.name else 0
+
+
+def show_plan(recipe: Recipe) -> int:
+    """Say what `train` would do, and neither do nor create it; returns 0.
+
+    Raises:
+        UserError: data, recipe, checkpoint or device do not fit together.
+    """
+    job = prepare(recipe)
+    set_up_logging(quiet=job.world.rank > 0)
+    checkpoint = job.run.newest_checkpoint()
+    peak_flops = job.world.size * measure_peak_flops(job.dtype)
+    for line in job.banner(peak_flops, checkpoint.step if checkpoint else 0):
+        log.info(line)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A run whose recipe, data and device were checked; nothing is written yet."""
+
+    run: Run
+    plan: Plan
+    tokenizer: Tokenizer
+    train_file: TokenFile
+    val_file: TokenFile
+    target: str
+    dtype: mstype.Type
+    world: World
+
+    def banner(self, peak_flops: float, start_step: int) -> list[str]:
+        """What is said before the first step; `peak_flops` of all ranks."""
+        config, past = self.run.recipe.train, self.run.metrics()
+        device = f"{self.target} ({explain_device(config.device, self.target)})"
+        dtype = str(self.dtype).lower()
+        return banner(self.plan, config, device, dtype, self.world, peak_flops, start_step, past)
+
+
+def prepare(recipe: Recipe) -> Job:
+    """Set the device, join the other ranks, and open what the recipe names.
+
+    Raises:
+        UserError: data, recipe or device do not fit together, or a logger's package is missing.
+    """
+    target = select_device(recipe.train.device)
+    dtype = select_dtype(recipe.train.compute_dtype, target)
+    world = join_world()
+    find_loggers(recipe.train.loggers)
+    tokenizer = tokenizer_for(recipe.tokenizer, recipe.data)
+    train_file, val_file = open_checked(recipe, tokenizer)
+    model = fit_vocabulary(recipe.model, tokenizer)
+    plan = make_plan(recipe, model, train_file, val_file, world)
+    run = open_run(dataclasses.replace(recipe, model=model), tokenizer)
+    return Job(run, plan, tokenizer, train_file, val_file, target, dtype, world)
 
 
 def make_network(model: ModelConfig, dtype, config: TrainConfig) -> Llama:
@@ -169,9 +225,9 @@ def open_run(recipe: Recipe, tokenizer: Tokenizer) -> Run:
 
 
 def changed_fields(old: Recipe, new: Recipe) -> list[str]:
-    """Fields that a resumed run cannot change: the model's shape, and the order of the data."""
+    """Fields that a resumed run cannot change: model shape, order of the data, optimizer."""
     fields = [("model", field.name) for field in dataclasses.fields(ModelConfig)]
-    fields += [("train", "tokens_per_step"), ("train", "seed")]
+    fields += [("train", name) for name in ("tokens_per_step", "seed", "optimizer")]
     return [
         f"{section}.{name}"
         for section, name in fields
@@ -194,18 +250,21 @@ def check_same_data(checkpoint: Checkpoint, train_file: TokenFile) -> None:
         )
 
 
-def check_agreement(start_step: int, world: World) -> None:
-    """Make sure that all ranks start from the same step.
+def check_agreement(job: Job, start_step: int) -> None:
+    """Make sure that all ranks will do the same, and start from the same step.
 
     Raises:
-        UserError: they see different checkpoints.
+        UserError: they see different checkpoints, recipes or data.
     """
-    steps = all_reduce_sum()(Tensor(np.array([start_step], np.float32))).asnumpy()[0]
-    if steps != start_step * world.size:
-        raise UserError(
-            f"rank {world.rank} starts from step {start_step} and others from another; "
-            "out_dir must be a folder that all machines share"
-        )
+    asked = zlib.crc32(repr((job.plan, job.run.recipe.train)).encode()) >> 8  # exact in float32
+    for name, value, mend in (
+        ("recipe or training file", asked, "give all machines the same options and files"),
+        ("step", start_step, "out_dir must be a folder that all machines share"),
+    ):
+        values = values_of_all(value, job.world)
+        other = [rank for rank, each in enumerate(values) if each != values[0]]
+        if other:
+            raise UserError(f"rank {other[0]} starts from another {name} than rank 0; {mend}")
 
 
 def restore(checkpoint: Checkpoint, step_cell: TrainStep, network: Llama) -> None:
@@ -218,49 +277,3 @@ def restore(checkpoint: Checkpoint, step_cell: TrainStep, network: Llama) -> Non
     for counter in counters:
         counter.set_data(Tensor(values[counter.name]))
     log.info(f"going on from {checkpoint.path}")
-
-
-def make_callbacks(
-    run: Run,
-    plan: Plan,
-    checkpoint: Checkpoint | None,
-    stop: StopSignal,
-    step_cell: TrainStep,
-    held_out: HeldOut,
-) -> list[callbacks.StepCallback]:
-    """The callbacks of this rank, for a run that starts from `checkpoint`; only rank 0 writes."""
-    config, world, dtype = run.recipe.train, held_out.world, held_out.network.compute_dtype
-    start_step = checkpoint.step if checkpoint else 0
-    elapsed = checkpoint.state()["elapsed_s"] if checkpoint else 0.0
-    weights, optimizer = list(held_out.network.get_parameters()), step_cell.optimizer
-    peak_flops = world.size * measure_peak_flops(dtype)
-    metrics = None
-    if world.rank == 0:
-        metrics = callbacks.Metrics(plan, start_step, run, config.log_interval, peak_flops, elapsed)
-
-    evaluate = callbacks.Evaluate(
-        plan, start_step, held_out, config.eval_interval, config.eval_rows, metrics
-    )
-
-    def snapshot(step: int) -> Callable[[], None] | None:
-        if metrics is None:
-            if config.shard_optimizer:
-                optimizer.moments()  # the first rank gathers them from all
-            return None
-        state = {
-            "tokens": step * plan.tokens_per_step,
-            "data": plan.data,
-            "val_loss": evaluate.losses.get(step),
-            "elapsed_s": metrics.elapsed,
-            "device": ms.get_context("device_target"),
-            "compute_dtype": str(dtype).lower(),
-        }
-        with metrics.paused():
-            values = copy_values(weights)
-            moments = optimizer.moments() | copy_values(step_cell.counters())
-        return lambda: run.checkpoints.save(step, values, moments, state)
-
-    save = callbacks.Save(plan, start_step, snapshot, config.save_interval, stop)
-    guard = callbacks.StopWhenBad(plan, start_step, config.max_bad_steps, save)
-    hooks = [metrics, evaluate, save, guard]
-    return [hook for hook in hooks if hook]

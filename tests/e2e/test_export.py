@@ -56,6 +56,18 @@ def test_other_formats(name, file, run, monkeypatch, capsys, tmp_path):
     assert (tmp_path / name / file).is_file()
 
 
+def test_for_several_devices(run, monkeypatch, capsys, tmp_path):
+    """The training data is that of the run's own folder."""
+    arguments = ["--run", run.path, "--format", "mindformers", "--output", tmp_path / "cluster"]
+    arguments += ["--devices", 2, "--model_parallel", 2]
+    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
+    assert runpy.run_path(str(REPO / "export.py"))["main"]() == 0
+    assert f"wrote {tmp_path / 'cluster'} (mindformers)" in capsys.readouterr().out
+    recipe = yaml.safe_load((tmp_path / "cluster" / "scale.yaml").read_text(encoding="utf-8"))
+    assert recipe["parallel_config"]["model_parallel"] == 2
+    assert (tmp_path / "cluster" / "data" / "train.idx").is_file()
+
+
 def test_int8_weights(run, run_command):
     """Perplexity beside float32, of the same command."""
     text = run.path / "text.txt"

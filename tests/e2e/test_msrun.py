@@ -74,3 +74,31 @@ def test_ranks_stop_together_and_any_number_goes_on(command):
     steps = [json.loads(record)["step"] for record in (run / "metrics.jsonl").open()]
     assert steps == sorted(steps) and steps[-1] == step + 10
     assert {path.name for path in folder.iterdir()} == {"data", "out"}
+
+
+@pytest.mark.slow
+def test_a_killed_rank_is_named_and_the_job_starts_again(command, monkeypatch):
+    """The supervisor does not wait for msrun, whose scheduler takes half a minute to notice."""
+    folder, line = command
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+    supervise = [sys.executable, "-m", "training.supervise", *line, "--name", "again"]
+    options = ["--train.max_restarts", "1", "--train.max_steps", "60"]
+    latest = folder / "out" / "again" / "latest"
+    with start(folder, [*supervise, *options]) as process:
+        deadline = time.monotonic() + 120
+        while not latest.exists():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.01)
+        dead = a_rank(folder)
+        os.kill(dead, signal.SIGKILL)
+        killed = time.monotonic()
+        for text in process.stdout:
+            if "was killed by SIGKILL; restart 1 of at most 1" in text:
+                break
+        assert time.monotonic() < killed + 60
+        assert text.startswith("rank ") and f"(process {dead})" in text
+        output = process.stdout.read()
+    assert process.returncode == 0, output[-3000:]
+    assert "going on from out/again/checkpoints/step_" in output
+    records = map(json.loads, (latest.parent / "metrics.jsonl").read_text().splitlines())
+    assert [record["step"] for record in records if "loss" in record] == list(range(1, 61))

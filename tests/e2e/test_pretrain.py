@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from recipe import load_recipe
+from tests.training.hooks.cases import curve
 
 DEBUG = "configs/debug.yaml"
 WEIGHTS = "checkpoints/step_00000020/weights.safetensors"
@@ -46,16 +47,31 @@ def losses(run) -> dict[int, float]:
 
 def test_a_run_says_what_it_does_and_leaves_a_run_directory(undisturbed, workplace):
     done, run = undisturbed
-    assert "parameters: 139,584 = blocks 98,624 + tables 40,960" in done.stdout
+    assert "parameters: 139,584 = embedding 40,960 + blocks 98,624 + head 0" in done.stdout
     assert "run: 20 steps of 256 tokens" in done.stdout
     assert "step     20/20 100%  loss " in done.stdout
     assert done.stdout == (run / "train.log").read_text()
     assert "\r" not in done.stdout + done.stderr, "no progress bar without a terminal"
     assert {path.name for path in run.iterdir()} - {"framework"} == {
         "recipe.yaml", "tokenizer.model", "checkpoints", "latest", "metrics.jsonl", "train.log",
+        "training.md", "training.png",
     }  # fmt: skip
+    assert "Step 20 of 20, 5,120 tokens" in (run / "training.md").read_text()
     assert {path.name for path in workplace[0].iterdir()} == {"data", "out"}
     assert load_recipe(run / "recipe.yaml").model.vocab_size == 600
+
+
+def test_the_plan_is_said_and_leaves_nothing(run_command, workplace):
+    folder, options = workplace
+    before = sorted(folder.rglob("*"))
+    done = run_command("pretrain.py", *options, "--plan", "--name", "planned", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "device", "model:", "parameters:", "data:", "run:", "memory:", "time:",
+    ]  # fmt: skip
+    assert "device CPU (auto: no Ascend and no GPU found), 1 process" in lines[0]
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_metrics_carry_the_promised_names(undisturbed):
@@ -86,7 +102,7 @@ def test_kill_9_while_saving_resumes_from_the_checkpoint_before(
     run_command, undisturbed, workplace, repo
 ):
     folder, options = workplace
-    options = (*options, "--name", "killed")
+    options = (*options, "--name", "killed", "--train.loggers", "[tensorboard]")
     killed = run_command("tests/e2e/killed_while_saving.py", *options, cwd=folder, PYTHONPATH=repo)
     assert killed.returncode == -signal.SIGKILL
     run = folder / "out" / "killed"
@@ -95,6 +111,7 @@ def test_kill_9_while_saving_resumes_from_the_checkpoint_before(
     done = run_command("pretrain.py", *options, cwd=folder)
     assert "going on from out/killed/checkpoints/step_00000010" in done.stdout
     assert_same(run, undisturbed[1])
+    assert [step for step, _ in curve(run, "train/loss")] == [5, 10, 15, 20], "none twice"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

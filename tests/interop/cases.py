@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from corpus.token_file import TRAIN_NAME, TokenFile, TokenFileWriter
 from model.llama import Llama
 from recipe import Recipe, load_recipe
 from tests.model.cases import lively, values
@@ -55,6 +56,15 @@ def make_run(folder: Path, tokenizer: Tokenizer, **model) -> Run:
     network = lively(Llama(recipe.model))
     run.checkpoints.save(STEPS, values(network), {}, {})
     return run
+
+
+def make_data(run: Run) -> TokenFile:
+    """The training file of a run, without a manifest."""
+    path, tokenizer = Path(run.recipe.data.dir) / TRAIN_NAME, run.tokenizer()
+    with TokenFileWriter(path, tokenizer.vocab_size) as writer:
+        for text in corpus_texts():
+            writer.write([*tokenizer.encode(text), tokenizer.eos_id])
+    return TokenFile.open(path)
 
 
 def weights_of(run: Run):

@@ -6,17 +6,12 @@ import pytest
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.attention import (
-    CpuAttention,
-    PlainAttention,
-    attention,
-    causal_bias,
-    document_bias,
-)
+from model.attention import AttentionBias, CpuAttention, PlainAttention, attention
 from model.feed_forward import CpuSwiGLU, PlainSwiGLU, swiglu
 from model.loss import OutputLoss, PlainOutputLoss
 from model.norm import CpuRMSNorm, PlainRMSNorm, rms_norm
 from model.rope import CpuRotary, PlainRotary, rope_tables, rotary
+from tests.model.cases import tiny_config
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -79,10 +74,11 @@ def test_rotary():
 def test_attention():
     """Two rows of documents, two key heads, three query heads to each."""
     segments = Tensor(np.array([[0, 0, 0, 1, 1], [0, 1, 1, 1, 1]], np.int32))
-    bias = document_bias(segments, causal_bias(5)).asnumpy()
-    bias = Tensor(np.tile(bias, (1, 2, 3, 1)))
-    inputs = (normal(2, 2, 15, 8), normal(2, 2, 5, 8, seed=1), normal(2, 2, 5, 8, seed=2), bias)
-    check(CpuAttention(8), PlainAttention(8), inputs, 3, (2, 2, 15, 8))
+    config = tiny_config(dim=48, n_heads=6, n_kv_heads=2, max_seq_len=5, document_mask=True)
+    bias = AttentionBias(config)(segments)
+    assert bias.shape == (2, 2, 15, 5)
+    inputs = (normal(2, 6, 5, 8), normal(2, 2, 5, 8, seed=1), normal(2, 2, 5, 8, seed=2), bias)
+    check(CpuAttention(8), PlainAttention(8), inputs, 3, (2, 6, 5, 8))
 
 
 def test_swiglu():
@@ -130,7 +126,7 @@ def test_output_loss_of_an_impossible_target_is_finite(loss_inputs):
 CHOICES = [
     ("norm", rms_norm, (16, 1e-5), CpuRMSNorm, PlainRMSNorm),
     ("rope", rotary, (), CpuRotary, PlainRotary),
-    ("attention", attention, (8,), CpuAttention, PlainAttention),
+    ("attention", attention, (tiny_config(), mstype.float32), CpuAttention, PlainAttention),
     ("feed_forward", swiglu, (), CpuSwiGLU, PlainSwiGLU),
 ]
 

@@ -23,8 +23,10 @@ def main() -> None:
     select_device("CPU")
     world = join_world()
     file = TokenFile.open(data)
-    for kind in ("plain", "sharded"):
-        values = train(file, world, shard_optimizer=kind == "sharded")
+    kinds = {"plain": {}, "sharded": {"shard_optimizer": True}}
+    kinds["muon"] = {"optimizer": "muon", "shard_optimizer": True}
+    for kind, options in kinds.items():
+        values = train(file, world, **options)
         np.savez(f"{output}-{kind}-{world.rank}.npz", **values)
     if world.size > 1:
         # A rank that leaves early takes the others' connection with it.
@@ -32,10 +34,14 @@ def main() -> None:
 
 
 def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
-    """Losses, held-out nats, optimizer's bytes, weights and moments after some steps."""
-    network = Llama(ModelConfig(dim=16, n_layers=1, n_heads=2, max_seq_len=SEQ_LEN, vocab_size=64))
-    config = TrainConfig(max_steps=STEPS, warmup_steps=0, learning_rate=1e-2, **options)
-    step = TrainStep(network, config, world=world)
+    """Losses, held-out nats, optimizer's bytes, weights and moments after some steps.
+
+    One more step is bad on the last rank only, and must be skipped by all.
+    """
+    shape = {"dim": 16, "n_layers": 1, "n_heads": 2, "max_seq_len": SEQ_LEN, "vocab_size": 64}
+    network = Llama(ModelConfig(**shape, dropout=0.1))
+    config = TrainConfig(max_steps=STEPS + 1, warmup_steps=0, learning_rate=1e-2, **options)
+    step = TrainStep(network, config, world=world, drops=True)
     rows = STEPS * GLOBAL_BATCH // world.size
     stream = RowStream(file, SEQ_LEN, 2, 1, 0, rows, world.rank, world.size)
     losses = []
@@ -45,10 +51,14 @@ def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
         losses.append(float(step(*map(Tensor, batch.values()))[0]))
         if number == STEPS // 2:  # as a resumed run does
             step.optimizer.set_moments(step.optimizer.moments())
+    if world.rank == world.size - 1:
+        batch["loss_weight"] = batch["loss_weight"] * np.inf
+    bad_steps = int(step(*map(Tensor, batch.values()))[3])
     nats = HeldOut(network, file, 2, 2, world).evaluate().nats
     weights = {p.name: p.asnumpy() for p in network.get_parameters()}
     moments = step.optimizer.moments()
-    return {"losses": losses, "nats": nats, "bytes": step.optimizer.n_bytes, **weights, **moments}
+    figures = {"nats": nats, "bytes": step.optimizer.n_bytes, "bad_steps": bad_steps}
+    return {"losses": losses, **figures, **weights, **moments}
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def results(repo, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
-KINDS = pytest.mark.parametrize("kind", ["plain", "sharded"])
+KINDS = pytest.mark.parametrize("kind", ["plain", "sharded", "muon"])
 
 
 @KINDS
@@ -59,16 +59,25 @@ def test_the_ranks_are_identical_to_the_bit(results, kind):
 
 @KINDS
 def test_two_ranks_equal_one_process(results, kind):
-    one, two = results["one-plain-0"], results[f"two-{kind}-0"]
+    one, two = results[f"one-{kind}-0"], results[f"two-{kind}-0"]
     assert np.allclose(one["losses"], two["losses"], atol=1e-5)
     for name in one.keys() - {"bytes"}:
         assert np.allclose(one[name], two[name], atol=1e-5), name
     assert one["losses"][-1] < one["losses"][0]
 
 
+@KINDS
+def test_all_ranks_skip_a_step_that_is_bad_on_one(results, kind):
+    for name in (f"one-{kind}-0", f"two-{kind}-0", f"two-{kind}-1"):
+        assert results[name]["bad_steps"] == 1
+        assert all(np.isfinite(value).all() for value in results[name].values())
+
+
 def test_a_sharded_optimizer_takes_half_the_memory_on_two_ranks(results):
     assert results["one-sharded-0"]["bytes"] == results["one-plain-0"]["bytes"]
-    assert 2 * results["two-sharded-0"]["bytes"] == results["two-plain-0"]["bytes"]
+    for kind in ("sharded", "muon"):
+        assert 2 * results[f"two-{kind}-0"]["bytes"] == results[f"one-{kind}-0"]["bytes"]
+    assert results["two-plain-0"]["bytes"] == results["one-plain-0"]["bytes"]
 
 
 def test_the_held_out_loss_is_shared(results):

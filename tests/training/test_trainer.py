@@ -76,6 +76,11 @@ def test_another_order_of_the_data(run):
         train(changed(run, "train", seed=1))
 
 
+def test_another_optimizer(run):
+    with pytest.raises(UserError, match="trained with another train.optimizer"):
+        train(changed(run, "train", optimizer="muon"))
+
+
 def test_other_data_under_a_run(run):
     train_file, _ = open_checked(run.recipe, run.tokenizer())
     weights = copy_values(list(run.load_model().get_parameters()))

@@ -7,7 +7,8 @@ from mindspore import dtype as mstype
 
 from tests.training.numpy_adamw import NumpyAdamW
 from training.config import TrainConfig
-from training.optimizer import AdamW
+from training.optimizers.adamw import AdamW
+from training.parallel import World
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -20,7 +21,7 @@ def draw(rng) -> list[np.ndarray]:
 
 def make(config: TrainConfig, weights):
     parameters = [Parameter(Tensor(w), name=name) for name, w in zip(SHAPES, weights)]
-    optimizer = AdamW(parameters, config)
+    optimizer = AdamW(parameters, config, World())
 
     def update(gradients, lr, step):
         rate, step = Tensor(lr, mstype.float32), Tensor(step, mstype.int32)

@@ -1,0 +1,47 @@
+"""Loss on held-out text while training goes on."""
+
+import logging
+
+from training.heldout import HeldOut
+from training.hooks.base import StepCallback
+from training.hooks.metrics import Metrics
+from training.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+class Evaluate(StepCallback):
+    """Held-out loss every `interval` steps and after the last one; all ranks take part."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        start_step: int,
+        held_out: HeldOut,
+        interval: int,
+        rows: int,
+        metrics: Metrics | None = None,
+    ):
+        """Without `metrics`, as on every rank but the first, the result is not written down."""
+        super().__init__(plan, start_step)
+        self.metrics, self.held_out, self.interval, self.rows = metrics, held_out, interval, rows
+        self.losses: dict[int, float] = {}
+        """held-out loss by step"""
+
+    def on_step(self, step, outputs, run_context):
+        """Measure and write down."""
+        if not self.is_due(step, self.interval):
+            return
+        if self.metrics is None:
+            self.held_out.evaluate(self.rows)
+            return
+        with self.metrics.paused():
+            result = self.held_out.evaluate(self.rows)
+        log.info(
+            f"step {step:>6,}/{self.plan.max_steps:,}  held-out loss {result.loss:.4f}  "
+            f"perplexity {result.perplexity:.2f}  bits/byte {result.bits_per_byte:.3f}"
+        )
+        self.losses[step] = result.loss
+        self.metrics.records.add(
+            step=step, val_loss=result.loss, bits_per_byte=result.bits_per_byte
+        )

@@ -1,0 +1,121 @@
+"""A report of the training while it goes on: figures so far, and four curves."""
+
+import logging
+import math
+import statistics
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from common.figures import new_figure, save_figure
+from common.files import PathLike, atomic_open
+from training.hooks.base import Record, RecordHook, is_held_out
+from training.hooks.metrics import clock
+from training.run import Run
+
+log = logging.getLogger(__name__)
+
+# evaluation has report.md and loss.png
+REPORT, FIGURE = "training.md", "training.png"
+PANELS = (
+    ("loss", "loss (nats per token)", "linear"),
+    ("lr", "learning rate", "linear"),
+    ("grad_norm", "gradient norm before clipping", "log"),
+    ("tokens_per_s", "tokens per second", "linear"),
+)
+
+
+class TrainingReport(RecordHook):
+    """Writes training.md and training.png after each held-out evaluation and at the end.
+
+    They are made in a thread from metrics.jsonl, so the curves of a run that was resumed are
+    whole. What goes wrong there is told once and ends nothing.
+    """
+
+    def __init__(self, run: Run, banner: Sequence[str]):
+        """`banner` says what is trained."""
+        self.run, self.banner = run, banner
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.writing: Future | None = None
+        self.failed = False
+
+    def write(self, record):
+        """Begin a new report, unless the one before is still being written."""
+        if is_held_out(record) and (self.writing is None or self.writing.done()):
+            self.writing = self.thread.submit(self.update)
+
+    def close(self):
+        """Write the last report."""
+        self.thread.submit(self.update)
+        self.thread.shutdown()
+
+    def update(self) -> None:
+        """Write both files from the records so far."""
+        try:
+            records = self.run.metrics()
+            plot_training(self.run.path / FIGURE, records)
+            with atomic_open(self.run.path / REPORT, "w") as file:
+                file.write(report_text(self.run, self.banner, records))
+        except Exception as error:
+            if not self.failed:
+                log.warning(f"the training report is not up to date, training goes on: {error}")
+            self.failed = True
+
+
+def plot_training(path: PathLike, records: Sequence[Record]) -> None:
+    """Write a PNG of loss, learning rate, gradient norm and speed against steps.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    figure = new_figure(12, 7)
+    training = [record for record in records if not is_held_out(record)]
+    held_out = [record for record in records if is_held_out(record)]
+    steps = [record["step"] for record in training]
+    for axes, (field, label, scale) in zip(figure.subplots(2, 2).flat, PANELS):
+        # A value that was not finite leaves a gap.
+        values = [math.nan if record[field] is None else record[field] for record in training]
+        axes.plot(steps, values, label="training", linewidth=1)
+        axes.set(xlabel="step", ylabel=label, yscale=scale)
+        axes.grid(alpha=0.3)
+        axes.locator_params(axis="x", nbins=6)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        if field == "loss":
+            losses = [math.nan if r["val_loss"] is None else r["val_loss"] for r in held_out]
+            axes.plot([r["step"] for r in held_out], losses, "o-", label="held out", markersize=4)
+            axes.legend()
+    save_figure(figure, path)
+
+
+def report_text(run: Run, banner: Sequence[str], records: Sequence[Record]) -> str:
+    """The report as Markdown."""
+    training = [record for record in records if not is_held_out(record)]
+    lines = [f"# {run.recipe.name}: training", "", *(f"- {line}" for line in banner), ""]
+    if training:
+        last = training[-1]
+        speed = statistics.median(record["tokens_per_s"] for record in training)
+        lines += [
+            f"Step {last['step']:,} of {run.recipe.train.max_steps:,}, {last['tokens']:,} tokens, "
+            f"after {clock(last['elapsed_s'])}: loss {_number(last['loss'])}, "
+            f"{speed:,.0f} tokens/s (median), MFU {last['mfu']:.0%}.",
+            "",
+        ]
+    lines += [f"![loss, learning rate, gradient norm and speed]({FIGURE})", ""]
+    held_out = [record for record in records if is_held_out(record)]
+    if held_out:
+        lines += ["| step | held-out loss | perplexity | bits per byte |", "|--:|--:|--:|--:|"]
+        lines += [_row(record) for record in held_out]
+        lines += [""]
+    lines += ["Measured on part of the held-out text. The whole of it, and what the model writes:"]
+    lines += [f"`python eval_pretrain.py --run {run.path}`"]
+    return "\n".join(lines) + "\n"
+
+
+def _row(record: Record) -> str:
+    loss = record["val_loss"]
+    perplexity = math.nan if loss is None else math.exp(min(loss, 700.0))
+    bits = record["bits_per_byte"]
+    return f"| {record['step']:,} | {_number(loss)} | {perplexity:,.2f} | {_number(bits)} |"
+
+
+def _number(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.4f}"

@@ -1,0 +1,38 @@
+"""How much memory a rank will need, said before it is taken."""
+
+from model.config import ModelConfig
+from model.loss import BYTES_FLOAT32, CHUNK_BYTES
+from training.config import TrainConfig
+from training.parallel import World
+
+# Fitted to the peak memory of processes on the CPU: 23 shapes of the training step alone (2 to 8
+# layers, width 192 to 768, vocabulary 5,000 to 64,794, 256 to 4,096 tokens at once, met within
+# 9 %), and what four runs of pretrain.py took beyond it (met within 5 %).
+FRAMEWORK_BYTES = int(0.6 * 2**30)
+COPIES, MORE_COPIES = 10.4, 3.5
+"""of the weights: themselves, gradients, clipped gradients, two moments, a checkpoint that is being
+written, parts of the tables; and more where the gradients of micro-batches are summed"""
+WIDE, KEYS, HIDDEN, SCORES = 36.0, 6.0, 4.7, 3.1
+"""tensors of width D, of the keys' width, of width F, and of T a head, for each token in each
+block; two thirds of them are of training, the others of evaluation"""
+CHUNKS = 2.3
+"""of logits at a time"""
+
+
+def estimate_memory(
+    model: ModelConfig, config: TrainConfig, accumulates: bool, world: World
+) -> int:
+    """Bytes of one rank, the framework included, as a process on the CPU takes them.
+
+    Recomputation, which saves nothing there, is left out. `accumulates` tells whether a step has
+    several micro-batches.
+    """
+    tokens = config.micro_batch * model.max_seq_len
+    copies = COPIES + MORE_COPIES * accumulates
+    if config.shard_optimizer:
+        copies -= 2 - 2 / world.size
+    block = WIDE * model.dim + KEYS * model.kv_dim + HIDDEN * model.hidden_dim
+    block += SCORES * model.n_heads * model.max_seq_len
+    logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, CHUNK_BYTES)
+    numbers = copies * model.n_params() + tokens * model.n_layers * block
+    return FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers + CHUNKS * logits)

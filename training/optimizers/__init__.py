@@ -1,0 +1,1 @@
+"""Optimizers: each updates its weights in place, and saves and loads its moments by name."""

@@ -1,0 +1,23 @@
+"""The optimizers by the names that recipes give them."""
+
+from training.config import TrainConfig
+from training.optimizers.adamw import AdamW
+from training.optimizers.base import Optimizer
+from training.optimizers.muon import Muon
+from training.parallel import World
+
+OPTIMIZERS = {"adamw": AdamW, "muon": Muon}
+
+
+def make_optimizer(parameters, config: TrainConfig, world: World) -> Optimizer:
+    """The optimizer of this rank; with `shard_optimizer` its moments are shared by all ranks."""
+    sharers = world if config.shard_optimizer else World()
+    return OPTIMIZERS[config.optimizer](parameters, config, sharers)
+
+
+def describe_optimizer(config: TrainConfig) -> str:
+    """The optimizer in words, for reports."""
+    adamw = f"AdamW ({config.beta1:g}, {config.beta2:g})"
+    if config.optimizer == "adamw":
+        return adamw
+    return f"Muon ({config.muon_momentum:g}) for the blocks' matrices, {adamw} for all else"
