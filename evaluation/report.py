@@ -15,7 +15,9 @@ from evaluation.perplexity import format_bits
 from evaluation.plots import plot_loss
 from evaluation.report_results import add_continuations, add_exams, add_losses, add_samples
 from evaluation.results import Results
+from training.optimizers.registry import describe_optimizer
 from training.run import METRICS, Run
+from training.schedule import describe_schedule
 
 REPORT, PAGE, FIGURE = "report.md", "report.html", "loss.png"
 PACKAGES = ("mindspore", "mindformers", "numpy", "sentencepiece", "lm-eval")
@@ -135,7 +137,6 @@ def _data(document: Document, file: TokenFile) -> None:
 
 def _training(document: Document, run: Run, training: Training) -> None:
     config, history = run.recipe.train, training.history
-    lowest = config.learning_rate * config.min_lr_ratio
     speed = "not recorded"
     if history.tokens_per_s:
         speed = (
@@ -147,8 +148,7 @@ def _training(document: Document, run: Run, training: Training) -> None:
         (
             f"{training.steps:,} of {config.max_steps:,} steps of {config.tokens_per_step:,} "
             f"tokens: {training.tokens:,} tokens, {training.epochs:.2f} epochs.",
-            f"AdamW, learning rate up to {config.learning_rate:g} in {config.warmup_steps:,} "
-            f"steps, then a cosine down to {lowest:g}; seed {config.seed}.",
+            f"{describe_optimizer(config)}; {describe_schedule(config)}; seed {config.seed}.",
             f"{training.where}.",
             f"Speed: {speed}.",
             f"Everything else is in {run.path / 'recipe.yaml'} and {run.path / METRICS}.",

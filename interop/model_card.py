@@ -8,6 +8,8 @@ from common.files import atomic_open
 from corpus.manifest import Manifest
 from corpus.token_file import TRAIN_NAME
 from interop.registry import Exported
+from training.optimizers.registry import describe_optimizer
+from training.schedule import describe_schedule
 
 HEADER = """\
 ---
@@ -94,10 +96,9 @@ def _training(run: Exported) -> list[str]:
         "## Training",
         "",
         f"- {run.step:,} steps of {train.tokens_per_step:,} tokens: {tokens:,} tokens",
-        f"- AdamW ({train.beta1:g}, {train.beta2:g}), weight decay {train.weight_decay:g}, "
+        f"- {describe_optimizer(train)}, weight decay {train.weight_decay:g}, "
         f"gradient clipped at {train.grad_clip:g}",
-        f"- learning rate up to {train.learning_rate:g} in {train.warmup_steps:,} steps, then a "
-        f"cosine down to {train.learning_rate * train.min_lr_ratio:g}; seed {train.seed}",
+        f"- {describe_schedule(train)}; seed {train.seed}",
         f"- weights stored as {run.dtype}",
         "",
     ]
