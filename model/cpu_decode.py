@@ -1,82 +1,19 @@
-"""The decode step on the CPU: the numbers of `DecodeStep`, from two kernels that Numba compiles.
+"""The decode step on the CPU: the numbers of `DecodeStep`, from kernels that Numba compiles.
 
-With one new id a row, the step is a walk through all weights. Numba (LLVM) reads them about as
-fast as the memory gives them, where a graph pays for each operator and its products are made for
-taller matrices. A `Parameter` lends its memory to numpy, so nothing is copied, and the cache is
-the one that `Prefill` fills.
+With one new id a row, the step is a walk through all weights. The kernels read them about as fast
+as the memory gives them, where a graph pays for each operator and its products are made for taller
+matrices. A `Parameter` lends its memory to numpy, so nothing is copied, and the cache is the one
+that `Prefill` fills.
 """
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from mindspore import Parameter
 
 from model.cache import Cache
+from model.cpu_kernels import attend, multiply, use_wide_vectors
 from model.llama import Llama
-
-# Sums may be reordered, so that they use vector registers; NaN and infinity keep their meaning.
-FAST = {"reassoc", "contract", "nsz"}
-
-
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
-def multiply(x, weight, out):
-    """Write x weight^T, for x (B, D) float32 and weight (N, D) float32 or int8, to out (B, N).
-
-    Each row of the weight is read once for four rows of x.
-    """
-    batch = len(x)
-    fours = batch - batch % 4
-    for i in numba.prange(len(weight)):
-        row = weight[i]
-        for b in range(0, fours, 4):
-            x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
-            s0 = s1 = s2 = s3 = np.float32(0)
-            for j in range(row.size):
-                w = np.float32(row[j])
-                s0 += w * x0[j]
-                s1 += w * x1[j]
-                s2 += w * x2[j]
-                s3 += w * x3[j]
-            out[b, i], out[b + 1, i], out[b + 2, i], out[b + 3, i] = s0, s1, s2, s3
-        for b in range(fours, batch):
-            xb, s = x[b], np.float32(0)
-            for j in range(row.size):
-                s += np.float32(row[j]) * xb[j]
-            out[b, i] = s
-
-
-@numba.njit(fastmath=FAST, cache=True)
-def attend_to(q, keys, values, out):
-    """Write softmax(q keys^T / sqrt(C)) values to out; q and out are (C,), the others (n, C)."""
-    p = np.empty(len(keys), np.float32)
-    for t in range(len(keys)):
-        s = np.float32(0)
-        for c in range(q.size):
-            s += q[c] * keys[t, c]
-        p[t] = s
-    p = np.exp((p - p.max()) * np.float32(1 / np.sqrt(q.size)))
-    p /= p.sum()
-    out[:] = 0
-    for t in range(len(values)):
-        for c in range(q.size):
-            out[c] += p[t] * values[t, c]
-
-
-@numba.njit(parallel=True, cache=True)
-def attend(q, keys, values, first_rows, positions, out):
-    """Attend from q, (B, H, C), to positions 0..p of its text, p given, into out.
-
-    keys and values are a layer's cache, (B K L, C); first_rows, (B, K), says where each text and
-    key head begins in it.
-    """
-    batch, n_heads, _ = q.shape
-    groups = n_heads // first_rows.shape[1]
-    for i in numba.prange(batch * n_heads):
-        b, h = divmod(np.int64(i), n_heads)  # i is unsigned, and would become a float
-        begin = first_rows[b, h // groups]
-        end = begin + positions[b] + 1
-        attend_to(q[b, h], keys[begin:end], values[begin:end], out[b, h])
 
 
 @dataclass(frozen=True)
@@ -132,6 +69,7 @@ class CpuDecodeStep:
     """
 
     def __init__(self, network: Llama, cache: Cache):
+        use_wide_vectors()
         self.config, self.first_rows = network.config, cache.first_rows
         self.cos, self.sin = network.cos.asnumpy(), network.sin.asnumpy()
         self.embedding = shared(network.embedding)

@@ -85,7 +85,8 @@ class Generation:
         while True:
             going = [row for row, reason in enumerate(self.stopped_by) if not reason]
             tokens = np.full(len(texts), -1, np.int32)
-            for new in self._choose(scores[going, : self.vocab_size], going, texts):
+            chosen_from = scores if len(going) == len(scores) else scores[going]
+            for new in self._choose(chosen_from[:, : self.vocab_size], going, texts):
                 row = new.row
                 if new.token == self.eos_id:
                     self.stop(row, "<eos>")

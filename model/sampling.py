@@ -30,6 +30,12 @@ class Sampling:
     seed: int = 0
     """of the choices; a text's continuation does not depend on the texts beside it"""
 
+    @property
+    def minds_repetition(self) -> bool:
+        """Whether a score depends on what its text already has."""
+        penalties = self.repetition_penalty != 1 or self.frequency_penalty != 0
+        return penalties or self.no_repeat_ngram > 0
+
 
 class TextState:
     """What the choice of a text's next id depends on, beside the scores."""
@@ -84,9 +90,10 @@ def choose(scores: np.ndarray, texts: Sequence[TextState], sampling: Sampling) -
     """
     if not np.isfinite(scores).all():
         raise ValueError("the model's scores are not finite numbers: its training diverged")
-    scores = scores.copy()
-    for row, text in zip(scores, texts):
-        text.adjust(row)
+    if sampling.minds_repetition:
+        scores = scores.copy()
+        for row, text in zip(scores, texts):
+            text.adjust(row)
     if sampling.temperature == 0:
         return scores.argmax(-1)
     ids, p = distribution(scores, sampling)

@@ -28,6 +28,7 @@ MODEL_PACKAGES = {
     "collections",
     "dataclasses",
     "functools",
+    "llvmlite",
     "math",
     "numba",
     "typing",

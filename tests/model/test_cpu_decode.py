@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model.cache import Cache
-from model.cpu_decode import CpuDecodeStep, attend, multiply
+from model.cpu_decode import CpuDecodeStep
+from model.cpu_kernels import attend, multiply
 from model.decoding import Decoder, GraphStep
 from model.int8 import Int8Llama
 from model.llama import Llama
