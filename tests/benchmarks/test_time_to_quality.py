@@ -94,5 +94,6 @@ def test_two_contenders(config, monkeypatch, capsys):
     assert benchmark.main() == 0
     lines = re.findall(r"  (\w+) +([\d.]+) bits/byte .* ([\d,]+) steps", capsys.readouterr().out)
     assert [name for name, _, _ in lines] == ["ours", "usual"]
-    assert all(0.5 < float(bits) < 20 for _, bits, _ in lines)
+    # A fast machine learns the little text by heart.
+    assert all(0 < float(bits) < 20 for _, bits, _ in lines)
     assert all(int(steps.replace(",", "")) >= 1 for _, _, steps in lines)
