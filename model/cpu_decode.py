@@ -117,4 +117,5 @@ def turn(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
 
 def gate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """silu(a) * b, both (B, F)."""
-    return a / (1 + np.exp(-a)) * b
+    with np.errstate(over="ignore"):  # exp() of a large number is infinite, and the gate then 0
+        return a / (1 + np.exp(-a)) * b

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.cache import Cache
-from model.cpu_decode import CpuDecodeStep
+from model.cpu_decode import CpuDecodeStep, gate
 from model.cpu_kernels import attend, multiply
 from model.decoding import Decoder, GraphStep
 from model.int8 import Int8Llama
@@ -56,6 +56,13 @@ def test_attend():
             key, value = (cache[b, h // 2, : position + 1] for cache in (keys, values))
             p = np.exp(key @ q[b, h] / np.sqrt(8))
             np.testing.assert_allclose(out[b, h], p @ value / p.sum(), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_closed_gate():
+    a = np.array([[-200, 0, 3, 200]], np.float32)
+    expected = [[0, 0, 3 / (1 + np.exp(-3)) * 2, 400]]
+    np.testing.assert_allclose(gate(a, np.full((1, 4), 2, np.float32)), expected, rtol=1e-6)
 
 
 def quantised(network: Llama) -> Int8Llama:
