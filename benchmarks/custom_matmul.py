@@ -5,12 +5,12 @@ that library through ctypes, on rows shared by two threads (ctypes lets them run
 then the same from `ops.Custom`, beside `ops.MatMul`. All do float32 in, float32 out. Times are
 medians, and all contenders take turns in every round.
 
-A processor without matrix units (AMX) gains nothing: its bfloat16 instructions do no more
-products a second than its float32 ones.
+Our processor, which has bfloat16 instructions but no matrix units (AMX), gained nothing.
 """
 
 import argparse
 import ctypes
+import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +23,6 @@ from mindspore import Tensor, nn, ops
 SHAPES = [(2048, 288, 768), (1024, 288, 64794), (512, 512, 64794), (2048, 2048, 2048)]
 """rows, inner and columns: a feed-forward at 7.4M parameters, output layers, a large square"""
 THREADS = 2
-POOL = ThreadPoolExecutor(THREADS)
 
 
 def load_library() -> ctypes.CDLL:
@@ -36,6 +35,12 @@ def load_library() -> ctypes.CDLL:
             scale, pointer, size,
         ]  # fmt: skip
     return library
+
+
+@functools.cache
+def pool() -> ThreadPoolExecutor:
+    """The threads, which stay between calls."""
+    return ThreadPoolExecutor(THREADS)
 
 
 def to_bfloat16(x: np.ndarray) -> np.ndarray:
@@ -56,7 +61,7 @@ def product(function, a: np.ndarray, b: np.ndarray) -> np.ndarray:
             b.ctypes.data, inner, 0.0, out[rows].ctypes.data, columns,
         )  # fmt: skip
 
-    assert not any(POOL.map(part, range(THREADS))), "oneDNN refused"
+    assert not any(pool().map(part, range(THREADS))), "oneDNN refused"
     return out
 
 

@@ -19,10 +19,6 @@ from statistics import median
 from benchmarks.shapes import DEFAULTS
 from benchmarks.train_step import SHAPES
 
-TINY = {
-    "tiny": ["--vocab", "256", "--batch", "2", "--dim", "32", "--layers", "1", "--heads", "2",
-             "--seq", "32"],
-}  # fmt: skip
 WORKER = Path(__file__).resolve().parent / "scaling_worker.py"
 ONE, APART, TOGETHER = "one worker", "two apart", "two together"
 
@@ -30,7 +26,7 @@ ONE, APART, TOGETHER = "one worker", "two apart", "two together"
 def main() -> None:
     """Run the rounds and print three lines a shape."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES | TINY, default=["7.4M"])
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["7.4M"])
     parser.add_argument("--micro_batches", nargs="+", type=int, default=[1, 4], help="a step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5)
@@ -47,7 +43,7 @@ def main() -> None:
 
 def worker_sizes(shape: str) -> dict[str, int]:
     """The sizes of a named shape, by option."""
-    parts = (SHAPES | TINY)[shape]
+    parts = SHAPES[shape]
     given = {name.removeprefix("--"): int(size) for name, size in zip(parts[::2], parts[1::2])}
     return DEFAULTS | given
 

@@ -90,9 +90,12 @@ def train_ours(args: argparse.Namespace, work: Path) -> Trained:
     """Our run of as many steps as fit, told by a short run before."""
     options = ["--train.log_interval", str(PILOT_INTERVAL)]
     seconds = pretrain(args, work, "pilot", args.pilot_steps, options)
-    recipe, records = read_run(work / "pilot")
-    tokens = recipe.train.tokens_per_step
-    step = median(tokens / r["tokens_per_s"] for r in records if "tokens_per_s" in r)
+    from training.checkpoint import WEIGHTS  # imports MindSpore
+    from training.run import Run
+
+    pilot = Run.open(work / "pilot")
+    tokens = pilot.recipe.train.tokens_per_step
+    step = median(tokens / r["tokens_per_s"] for r in pilot.metrics() if "tokens_per_s" in r)
     start_up = seconds - args.pilot_steps * step
     steps = int(SHARE * (60 * args.minutes - start_up) / step)
     if steps < 1:
@@ -100,7 +103,7 @@ def train_ours(args: argparse.Namespace, work: Path) -> Trained:
             f"ours needs {start_up:.0f} s to start and {step:.2f} s a step; raise --minutes"
         )
     seconds = pretrain(args, work, "ours", steps)
-    weights = work / "ours" / "checkpoints" / f"step_{steps:08d}" / "weights.safetensors"
+    weights = Run.open(work / "ours").newest_checkpoint().path / WEIGHTS
     return Trained("ours", weights, steps, steps * tokens, seconds / 60)
 
 
@@ -111,12 +114,6 @@ def pretrain(args: argparse.Namespace, work: Path, name: str, steps: int, option
     start = time.time()
     run(command)
     return time.time() - start
-
-
-def read_run(folder: Path) -> tuple[Recipe, list[dict]]:
-    """The recipe and the records of a run."""
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return load_recipe(folder / "recipe.yaml"), [json.loads(line) for line in lines]
 
 
 def train_peer(name: str, settings: dict, args: argparse.Namespace, work: Path) -> Trained:

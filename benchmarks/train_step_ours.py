@@ -45,13 +45,15 @@ def main() -> None:
         recipe = make_recipe(shape, work)
         write_text(work / "text.jsonl")
         build(recipe.tokenizer, recipe.data)
-        from training.trainer import train  # MindSpore reads its environment when imported
+        # MindSpore reads its environment when it is imported.
+        from training.run import Run
+        from training.trainer import train
 
         peak = Peak()
         logging.getLogger("training.hooks.metrics").addHandler(peak)
         train(recipe)
-        lines = (recipe.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [record for record in map(json.loads, lines) if "mfu" in record][WARM_UP:]
+        metrics = Run.open(recipe.run_dir).metrics()
+    records = [record for record in metrics if "mfu" in record][WARM_UP:]
     tokens = recipe.train.tokens_per_step
     result = {
         "name": "MindSpore, the product",
