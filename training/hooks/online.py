@@ -1,5 +1,6 @@
 """Loggers that show a run on the pages of a service."""
 
+import abc
 import dataclasses
 import uuid
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ ID_LENGTH = 21
 """SwanLab wants ids of exactly so many letters and digits."""
 
 
-class OnlineLogger(RecordHook):
+class OnlineLogger(RecordHook, abc.ABC):
     """Sends records to a service that knows the run by an id.
 
     The id and the place of the last record sent stand in `<name>.json` in the run directory. After
@@ -42,9 +43,9 @@ class OnlineLogger(RecordHook):
         for record in past:
             self.write(record)
 
+    @abc.abstractmethod
     def start(self, run: Run, config: dict[str, Any]):
         """Begin or go on with the run `self.id`; returns what has `log` and `finish`."""
-        raise NotImplementedError
 
     def write(self, record):
         """Send a record that was not sent before."""

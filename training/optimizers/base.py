@@ -7,7 +7,8 @@ from training.parallel import World
 
 
 class Optimizer(nn.Cell):
-    """Weights and their moments; a subclass has `construct(gradients, lr, step)`.
+    """Weights and their moments; a subclass has `construct(gradients, lr, step)`, and
+    `moment_pairs()`, a list of each moment with the weight that it belongs to.
 
     Where `sharers` are several ranks, they share the moments (ZeRO stage 1, arXiv:1910.02054): of
     each weight, seen as a flat array, a rank keeps those of an equal part. Weights that cannot be
@@ -32,10 +33,6 @@ class Optimizer(nn.Cell):
                 for p in self.weights
             ]
         )
-
-    def moment_pairs(self) -> list[tuple[Parameter, Parameter]]:
-        """Each moment with the weight that it belongs to."""
-        raise NotImplementedError
 
     def own(self, whole):
         """What this rank keeps of a moment of a weight's shape: itself, or a flat part of it."""
