@@ -10,12 +10,8 @@ FREE, FULL = resource.RLIM_INFINITY, 0
 """Largest file that the process may write: a limit that can be set, and lifted, from outside."""
 
 
-def test_a_full_disk_costs_checkpoints_and_nothing_else(run_command, repo, tmp_path):
-    corpus = repo / "tests" / "data" / "corpus.jsonl"
-    options = [
-        "--config", str(repo / "configs" / "debug.yaml"),
-        "--data.sources", f"[{{reader: jsonl, path: {corpus}}}]",
-    ]  # fmt: skip
+def test_a_full_disk_costs_checkpoints_and_nothing_else(run_command, debug_options, repo, tmp_path):
+    options = [*debug_options]
     assert run_command("data_process.py", *options, cwd=tmp_path).returncode == 0
     options += ["--name", "full", "--train.max_steps", "100000", "--train.log_interval", "1"]
     command = [sys.executable, str(repo / "pretrain.py"), *options, "--train.save_interval", "20"]

@@ -19,14 +19,10 @@ PATIENCE = 120
 
 
 @pytest.fixture(scope="module")
-def workplace(run_command, repo, tmp_path_factory):
+def workplace(run_command, debug_options, repo, tmp_path_factory):
     """A folder with the debug data, and a command that trains there; --name comes last."""
     folder = tmp_path_factory.mktemp("kills")
-    corpus = repo / "tests" / "data" / "corpus.jsonl"
-    options = [
-        "--config", str(repo / "configs" / "debug.yaml"),
-        "--data.sources", f"[{{reader: jsonl, path: {corpus}}}]",
-    ]  # fmt: skip
+    options = [*debug_options]
     done = run_command("data_process.py", *options, cwd=folder)
     assert done.returncode == 0, done.stderr
     options += ["--model.dropout", "0.1", "--train.log_interval", "1", "--name"]

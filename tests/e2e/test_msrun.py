@@ -17,14 +17,10 @@ REPO = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def command(run_command, tmp_path_factory):
+def command(run_command, debug_options, tmp_path_factory):
     """msrun with pretrain.py on the debug data, in a folder of its own."""
     folder = tmp_path_factory.mktemp("msrun")
-    corpus = REPO / "tests" / "data" / "corpus.jsonl"
-    options = [
-        "--config", str(REPO / "configs" / "debug.yaml"),
-        "--data.sources", f"[{{reader: jsonl, path: {corpus}}}]",
-    ]  # fmt: skip
+    options = [*debug_options]
     assert run_command("data_process.py", *options, cwd=folder).returncode == 0
     msrun = [
         str(BIN / "msrun"), "--worker_num=2", "--local_worker_num=2", "--join=True",
