@@ -65,8 +65,9 @@ class GraphStep:
 class Decoder:
     """Reads texts side by side; `positions`, (rows,), count the places of the context in use.
 
-    A graph is compiled for each batch size (a power of two) and cache length that is met, and one
-    a length of prompts; lengths come in few sizes. Each takes seconds, once.
+    A graph is compiled for each batch size (a power of two), cache length and length of prompts
+    that is met; lengths come in few sizes. Each takes seconds, once. Where the step is a graph too,
+    there is one for each batch size and cache length.
     """
 
     def __init__(self, network: Llama):
