@@ -6,7 +6,7 @@ from training.environment import prepare_environment
 
 
 def main() -> int:
-    """Export the newest checkpoint of a run in a foreign format, checked by reading it back."""
+    """Export a checkpoint of a run in a foreign format, checked by reading it back."""
     options = parse_options(description=__doc__)
     prepare_environment(options.run)
     # MindSpore reads its environment when it is imported.
@@ -14,7 +14,7 @@ def main() -> int:
     from training.device import select_device
     from training.run import Run
 
-    run = Run.open(options.run)
+    run = Run.open(options.run, ["--eval.checkpoint", options.checkpoint])
     select_device(run.recipe.train.device)
     told = export(run, options.format, options.output, options.dtype, options.layout)
     print(f"wrote {options.output} ({options.format}): {told}", flush=True)

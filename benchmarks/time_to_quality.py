@@ -2,7 +2,9 @@
 
 One contender after another trains on the token files of a recipe, each in a process of its own
 that has `--minutes` from its start to its end: imports, compilation and, of ours, evaluations and
-checkpoints count. Then our evaluation scores all their weights on the whole held-out file.
+checkpoints count. Ours must say beforehand where it ends, and the machine's speed drifts; the
+peers then get the minutes that it took. Then our evaluation scores all their weights on the whole
+held-out file.
 
 ours   pretrain.py; a short run before tells how many steps fit, and so where its schedule ends
 usual  PyTorch, compiled, with learning rate 3e-4, 1,000 steps of warm-up and 32 rows a step
@@ -51,13 +53,14 @@ def main() -> int:
     prepare_environment(Path(recipe.out_dir))
     tuned = {"lr": args.peer_lr, "warmup": args.peer_warmup, "batch": args.peer_batch}
     with tempfile.TemporaryDirectory() as folder:
-        work, results = Path(folder), []
+        work, results, minutes = Path(folder), [], args.minutes
         for name in args.contenders:
             if name == "ours":
                 trained = train_ours(args, work)
+                minutes = trained.minutes
             else:
                 settings = USUAL if name == "usual" else tuned
-                trained = train_peer(name, settings, args, work)
+                trained = train_peer(name, settings, args, minutes, work)
             results.append(trained)
             print(f"{name}: {trained.steps:,} steps in {trained.minutes:.2f} minutes", flush=True)
         for trained in results:
@@ -116,11 +119,13 @@ def pretrain(args: argparse.Namespace, work: Path, name: str, steps: int, option
     return time.time() - start
 
 
-def train_peer(name: str, settings: dict, args: argparse.Namespace, work: Path) -> Trained:
-    """The peer's run until the time is up."""
+def train_peer(
+    name: str, settings: dict, args: argparse.Namespace, minutes: float, work: Path
+) -> Trained:
+    """The peer's run until the minutes are up."""
     start, weights = time.time(), work / f"{name}.safetensors"
     command = ["-m", "benchmarks.time_to_quality_torch", "--config", str(args.config)]
-    command += ["--until", str(start + 60 * args.minutes), "--output", str(weights)]
+    command += ["--until", str(start + 60 * minutes), "--output", str(weights)]
     for option, value in settings.items():
         command += [f"--{option}", str(value)]
     told = json.loads(run(command + ["--compile"] * (not args.peer_eager)).splitlines()[-1])

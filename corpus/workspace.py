@@ -1,7 +1,6 @@
 """The folder of unfinished work: stages, their tasks, and what is finished of them."""
 
 import contextlib
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, NoReturn
 
 from common.errors import UserError
 from common.files import disk_errors, read_json
+from common.lock import exclusive
 from corpus.config import DataConfig
 from corpus.executors import Perform, Task
 from corpus.progress import Progress
@@ -108,16 +108,12 @@ def open_workspace(data_dir: Path, key: str, shared: bool) -> Iterator[Workspace
     workspace = Workspace(data_dir / WORK_NAME, key)
     with disk_errors(workspace.folder):
         workspace.folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as resources:
-        if not shared:
-            lock = resources.enter_context(open(workspace.root / "lock", "w"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"another data_process.py is at work in {data_dir}; let it finish or end it"
-                ) from error
-            _clean_up(data_dir, workspace)
+    if shared:
+        yield workspace
+        return
+    taken = f"another data_process.py is at work in {data_dir}; let it finish or end it"
+    with exclusive(workspace.root / "lock", taken):
+        _clean_up(data_dir, workspace)
         yield workspace
 
 

@@ -51,6 +51,8 @@ class EvalConfig:
 0: the context length, as in training"""
     samples: int = 3
     """of each prompt of the continuation suite; 0: leave the suite out"""
+    checkpoint: Literal["newest", "best"] = "newest"
+    """whose weights: the newest, or the one of the lowest held-out loss"""
     weights: Literal["float32", "int8"] = "float32"
     """how weights are kept: int8 takes a quarter of the memory and costs a little accuracy"""
 

@@ -19,7 +19,7 @@ from training.run import Run
 
 
 class Evaluation:
-    """The measurements of a run's newest checkpoint."""
+    """The measurements of a run's checkpoint that `eval.checkpoint` names."""
 
     def __init__(self, run: Run, network: Llama, writer: Writer):
         """Go on from what was measured of this checkpoint, kept in this way, before."""
@@ -27,7 +27,7 @@ class Evaluation:
         self.tokenizer = tokenizer = writer.tokenizer
         self.scorer = Scorer(network, tokenizer.eos_id, self.config.batch)
         self.stride = self.config.stride or self.scorer.context
-        self.step = run.newest_checkpoint().step
+        self.step = run.chosen_checkpoint().step
         measured = self.step, tokenizer.fingerprint, self.config.weights
         self.results = self._known(self.config.weights) or Results(*measured)
 

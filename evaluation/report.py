@@ -73,8 +73,8 @@ def write_document(document: Document, folder: Path) -> tuple[Path, Path]:
 
 
 def read_training(run: Run, train_file: TokenFile) -> Training:
-    """Gather what the newest checkpoint and metrics.jsonl say."""
-    config, checkpoint = run.recipe.train, run.newest_checkpoint()
+    """Gather what the measured checkpoint and metrics.jsonl say."""
+    config, checkpoint = run.recipe.train, run.chosen_checkpoint()
     state = {"device": config.device, "compute_dtype": config.compute_dtype, **checkpoint.state()}
     tokens = checkpoint.step * config.tokens_per_step
     return Training(

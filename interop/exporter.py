@@ -27,7 +27,7 @@ NOT_EXPORTED = {"document_mask", "dropout", "vocab_size"}
 def export(
     run: Run, name: str, output: Path, dtype: str | None = None, layout: Layout | None = None
 ) -> str:
-    """Export the newest checkpoint of a run into the folder `output`; returns what was checked.
+    """Export the chosen checkpoint of a run into the folder `output`; returns what was checked.
 
     Raises:
         UserError: the folder is taken, the format cannot hold the run, or what was written does
@@ -53,13 +53,13 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
     Raises:
         UserError: the run has no sound checkpoint.
     """
-    network = run.load_model()
-    held_out = [record for record in run.metrics() if "val_loss" in record]
+    network, step = run.load_model(), run.chosen_checkpoint().step
+    held_out = [each for each in run.metrics() if "val_loss" in each and each["step"] <= step]
     exported = Exported(
         recipe=run.recipe,
         weights=copy_values(list(network.get_parameters())),
         tokenizer=run.tokenizer(),
-        step=run.newest_checkpoint().step,
+        step=step,
         figures=held_out[-1] if held_out else {},
         dtype=dtype,
         layout=layout,

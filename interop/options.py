@@ -25,6 +25,8 @@ class Options:
     """folder to write"""
     dtype: str | None
     """type of the weights; None: the format's first"""
+    checkpoint: str = "newest"
+    """whose weights: the newest, or the best"""
     layout: Layout | None = None
     """devices that shall train on; None: not asked for"""
 
@@ -54,6 +56,12 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         metavar="TYPE",
         help="type of the weights; hf: float32 (without asking), float16 or bfloat16; "
         "gguf: float32, float16 or q8_0; the other formats have one",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        choices=("newest", "best"),
+        default="newest",
+        help="whose weights: the newest (without asking), or the one of the lowest held-out loss",
     )
     devices = parser.add_argument_group("mindformers: a recipe and the data for several devices")
     devices.add_argument("--devices", type=int, metavar="N", help="of all machines")

@@ -39,7 +39,7 @@ class Exported:
     step: int
     """optimizer steps that the weights have seen"""
     figures: dict[str, Any]
-    """the newest held-out line of metrics.jsonl: val_loss, bits_per_byte; empty: none"""
+    """the last held-out line of metrics.jsonl up to `step`: val_loss, bits_per_byte; empty: none"""
     dtype: str
     """the type of weights that was asked for; one of the format's own"""
     layout: Layout | None = None

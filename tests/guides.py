@@ -90,6 +90,7 @@ RUN_BY = {
     "python -m tokenizer.compare --tokenizer chatglm=THUDM/chatglm2-6b mine=data/mine "
     "extended=data/extended.model --text held_out.txt": "tests/tokenizer/test_compare.py",
     "python eval_pretrain.py --eval.stride 64": "tests/evaluation/test_perplexity.py",
+    "python eval_pretrain.py --eval.checkpoint best": EVAL,
     "python eval_pretrain.py --text novel=novel.txt essay.txt": EVAL,
     "python eval_pretrain.py --exam cmmlu --exam_data cmmlu --shots 5": EVAL,
     "python eval_pretrain.py --exam cmmlu ceval mmlu --exam_data exams --shots 0": EXAMS,

@@ -181,7 +181,7 @@ def test_options_and_fields_exist(name):
     known = fields() | {"help", "print_config", "master_port", "log_dir", "no-deps"}
     known |= {"plan", "run", "format", "output", "dtype"}  # of pretrain.py and export.py
     known |= {"text", "exam", "exam_data", "shots", "prompt", "interactive", "web", "web_port"}
-    known |= {"devices", "model_parallel", "pipeline_stages"}  # of export.py
+    known |= {"devices", "model_parallel", "pipeline_stages", "checkpoint"}  # of export.py
     known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
     known |= {"rounds", "new", "shapes", "peers", "steps"}  # of the other benchmarks
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))

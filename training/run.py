@@ -1,14 +1,17 @@
 """A run directory: everything that evaluation, export and resuming need."""
 
+import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mindspore import dtype as mstype
 
 from common.errors import UserError
-from common.files import PathLike, atomic_open
+from common.files import PathLike, atomic_open, disk_errors
+from common.lock import exclusive
 from model.int8 import Int8Llama
 from model.llama import Llama
 from recipe import Recipe, load_recipe, save_recipe
@@ -17,7 +20,7 @@ from training.checkpoint import WEIGHTS, Checkpoint, CheckpointFolder, load_para
 
 log = logging.getLogger(__name__)
 
-RECIPE, METRICS, LOG = "recipe.yaml", "metrics.jsonl", "train.log"
+RECIPE, METRICS, LOG, LOCK = "recipe.yaml", "metrics.jsonl", "train.log", "lock"
 
 
 class Run:
@@ -38,6 +41,19 @@ class Run:
         if not (path / RECIPE).is_file():
             raise UserError(f"{path} is not a run directory: it has no {RECIPE}; run pretrain.py")
         return cls(path, load_recipe(path / RECIPE, overrides))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run as long as the block lasts.
+
+        Raises:
+            UserError: one does already, or the folder cannot be written to.
+        """
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        taken = f"another process trains {self.path}; let it finish, end it, or choose another name"
+        with exclusive(self.path / LOCK, taken):
+            yield
 
     def create(self, tokenizer: Tokenizer, start_step: int = 0) -> None:
         """Write the recipe and the tokenizer; metrics of steps after `start_step` are dropped."""
@@ -70,15 +86,33 @@ class Run:
         """The newest sound checkpoint, if there is one."""
         return self.checkpoints.newest(log.warning)
 
-    def load_model(self, compute_dtype=mstype.float32, weights: str = "float32") -> Llama:
-        """The network with the weights of the newest checkpoint, in float32 or as int8.
+    def chosen_checkpoint(self) -> Checkpoint:
+        """What `eval.checkpoint` names: the newest sound checkpoint, or the best one.
 
         Raises:
-            UserError: there is no checkpoint, or it does not fit the recipe.
+            UserError: there is none, the best is damaged, or none had its held-out loss measured.
         """
-        checkpoint = self.newest_checkpoint()
-        if checkpoint is None:
+        newest = self.newest_checkpoint()
+        if newest is None:
             raise UserError(f"{self.path} has no checkpoint yet; run pretrain.py")
+        if self.recipe.eval.checkpoint == "newest":
+            return newest
+        best = self.checkpoints.best()
+        if best is None:
+            raise UserError(
+                f"no checkpoint of {self.path} was saved where its held-out loss was measured; "
+                "take the newest, and set train.save_interval to train.eval_interval"
+            )
+        best.check()
+        return best
+
+    def load_model(self, compute_dtype=mstype.float32, weights: str = "float32") -> Llama:
+        """The network with the weights of the chosen checkpoint, in float32 or as int8.
+
+        Raises:
+            UserError: there is no such checkpoint, or it does not fit the recipe.
+        """
+        checkpoint = self.chosen_checkpoint()
         if weights == "int8":
             network = Int8Llama(self.recipe.model, compute_dtype)
             network.fill(open_values(checkpoint.path / WEIGHTS, network.weight_shapes()))

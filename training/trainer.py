@@ -52,57 +52,11 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
         UserError: data, recipe, checkpoint or device do not fit together.
     """
     job = prepare(recipe)
-    run, plan, world = job.run, job.plan, job.world
     initial = None
-    if recipe.train.init_from and not run.checkpoints.all():
-        initial = read_initial(run.recipe, job.tokenizer)
-    set_up_logging(run.path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
-    checkpoint = run.newest_checkpoint()
-    start_step = checkpoint.step if checkpoint else 0
-    check_agreement(job, start_step)
-    if checkpoint:
-        check_same_data(checkpoint, job.train_file)
-    if start_step >= plan.max_steps:
-        log.info(
-            f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
-            "to train on, or choose another name"
-        )
-        return 0
-    peak_flops = world.size * measure_peak_flops(job.dtype)
-    lines = job.banner(peak_flops, start_step) + (initial.lines if initial else [])
-    for line in lines:
-        log.info(line)
-
-    network = make_network(plan.model, job.dtype, recipe.train)
-    half = job.dtype == mstype.float16
-    drops = plan.model.dropout > 0
-    step_cell = TrainStep(network, recipe.train, plan.micro_batches, half, world, drops)
-    log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
-    if checkpoint:
-        restore(checkpoint, step_cell, network)
-    elif initial:
-        initial.fill(network)
-    if world.rank == 0:
-        run.create(job.tokenizer, start_step)
-    stream = RowStream(
-        job.train_file,
-        plan.model.max_seq_len,
-        job.tokenizer.eos_id,
-        recipe.train.seed,
-        start=start_step * plan.rows_per_step,
-        length=(plan.max_steps - start_step) * plan.micro_batches * plan.micro_batch,
-        rank=world.rank,
-        world=world.size,
-    )
-    held_out = HeldOut(network, job.val_file, job.tokenizer.eos_id, plan.micro_batch, world)
-    records = open_records(run, lines) if world.rank == 0 else None
-    with StopSignal(world, recipe.train.log_interval) as stop, records or nullcontext():
-        hooks = make_callbacks(
-            run, plan, checkpoint, stop, step_cell, held_out, records, peak_flops
-        )
-        Model(step_cell).train(1, batches(stream, plan.micro_batch), hooks, dataset_sink_mode=False)
-    values_of_all(0, world)  # msrun kills the others when a rank that was stopped ends
-    return 128 + stop.number if stop.name else 0
+    if recipe.train.init_from and not job.run.checkpoints.all():
+        initial = read_initial(job.run.recipe, job.tokenizer)
+    with job.run.held() if job.world.rank == 0 else nullcontext():
+        return run_job(job, initial)
 
 
 def show_plan(recipe: Recipe) -> int:
@@ -157,6 +111,58 @@ def prepare(recipe: Recipe) -> Job:
     plan = make_plan(recipe, model, train_file, val_file, world)
     run = open_run(dataclasses.replace(recipe, model=model), tokenizer)
     return Job(run, plan, tokenizer, train_file, val_file, target, dtype, world)
+
+
+def run_job(job: Job, initial: InitialWeights | None) -> int:
+    """What `train` does once recipe, data, device and initial weights are known to fit."""
+    run, plan, world, config = job.run, job.plan, job.world, job.run.recipe.train
+    set_up_logging(run.path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
+    checkpoint = run.newest_checkpoint()
+    start_step = checkpoint.step if checkpoint else 0
+    check_agreement(job, start_step)
+    if checkpoint:
+        check_same_data(checkpoint, job.train_file)
+    if start_step >= plan.max_steps:
+        log.info(
+            f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
+            "to train on, or choose another name"
+        )
+        return 0
+    peak_flops = world.size * measure_peak_flops(job.dtype)
+    lines = job.banner(peak_flops, start_step) + (initial.lines if initial else [])
+    for line in lines:
+        log.info(line)
+
+    network = make_network(plan.model, job.dtype, config)
+    half = job.dtype == mstype.float16
+    drops = plan.model.dropout > 0
+    step_cell = TrainStep(network, config, plan.micro_batches, half, world, drops)
+    log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
+    if checkpoint:
+        restore(checkpoint, step_cell, network)
+    elif initial:
+        initial.fill(network)
+    if world.rank == 0:
+        run.create(job.tokenizer, start_step)
+    stream = RowStream(
+        job.train_file,
+        plan.model.max_seq_len,
+        job.tokenizer.eos_id,
+        config.seed,
+        start=start_step * plan.rows_per_step,
+        length=(plan.max_steps - start_step) * plan.micro_batches * plan.micro_batch,
+        rank=world.rank,
+        world=world.size,
+    )
+    held_out = HeldOut(network, job.val_file, job.tokenizer.eos_id, plan.micro_batch, world)
+    records = open_records(run, lines) if world.rank == 0 else None
+    with StopSignal(world, config.log_interval) as stop, records or nullcontext():
+        hooks = make_callbacks(
+            run, plan, checkpoint, stop, step_cell, held_out, records, peak_flops
+        )
+        Model(step_cell).train(1, batches(stream, plan.micro_batch), hooks, dataset_sink_mode=False)
+    values_of_all(0, world)  # msrun kills the others when a rank that was stopped ends
+    return 128 + stop.number if stop.name else 0
 
 
 def make_network(model: ModelConfig, dtype, config: TrainConfig) -> Llama:

@@ -8,6 +8,7 @@ from benchmarks.exams import write_cmmlu
 from evaluation.results import Results
 from tests.evaluation.cases import STEPS, make_run
 from tests.evaluation.test_report import LOSS
+from training.checkpoint import copy_values
 
 COMPARISON = ("report.md", "report.html", "loss.png")
 
@@ -46,6 +47,16 @@ def test_texts_and_exams_are_added_to_the_report(run_command, run, tmp_path):
     report = (run.path / "report.md").read_text(encoding="utf-8")
     assert "| novel | " in report and "| CMMLU | 5 | 2 | " in report
     assert "Bits per byte of held-out text: 1.082" in report, "what was measured before is kept"
+
+
+def test_the_best_checkpoint(run_command, run):
+    weights = copy_values(list(run.load_model().get_parameters()))
+    best = run.checkpoints.save(STEPS // 2, weights, {}, {"val_loss": 6.0})
+    arguments = ("--run", run.path, "--eval.checkpoint", "best", "--prompt", "小明")
+    result = run_command("eval_pretrain.py", *arguments)
+    shutil.rmtree(best.path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0].endswith(f" parameters, step {STEPS // 2}")
 
 
 def test_runs_are_compared(run_command, run):

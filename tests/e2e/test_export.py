@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import runpy
+import shutil
 import sys
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from common.errors import UserError
 from interop.initial import read_initial
 from tests.evaluation.cases import REPO, STEPS, make_run
+from training.checkpoint import copy_values
 from training.trainer import train
 
 
@@ -54,6 +56,19 @@ def test_other_formats(name, file, run, monkeypatch, capsys, tmp_path):
     assert runpy.run_path(str(REPO / "export.py"))["main"]() == 0
     assert f"wrote {tmp_path / name} ({name}): read back" in capsys.readouterr().out
     assert (tmp_path / name / file).is_file()
+
+
+def test_the_best_checkpoint(run, monkeypatch, capsys, tmp_path):
+    """The model card tells the figures of that step."""
+    weights = copy_values(list(run.load_model().get_parameters()))
+    best = run.checkpoints.save(STEPS // 2, weights, {}, {"val_loss": 5.8})
+    arguments = ["--run", run.path, "--format", "hf", "--output", tmp_path / "best"]
+    arguments += ["--checkpoint", "best"]
+    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
+    assert runpy.run_path(str(REPO / "export.py"))["main"]() == 0
+    shutil.rmtree(best.path)
+    card = (tmp_path / "best" / "README.md").read_text(encoding="utf-8")
+    assert f"| step {STEPS // 2} | |" in card and "| 5.8" in card
 
 
 def test_for_several_devices(run, monkeypatch, capsys, tmp_path):

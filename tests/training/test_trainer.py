@@ -10,7 +10,7 @@ from corpus.pipeline import build
 from corpus.token_file import TRAIN_NAME
 from recipe import load_recipe
 from tests.evaluation.cases import REPO, make_run
-from training.checkpoint import copy_values
+from training.checkpoint import WEIGHTS, copy_values
 from training.parallel import World
 from training.plan import make_plan
 from training.run import Run, newest_run
@@ -101,6 +101,26 @@ def test_a_model_smaller_than_the_tokenizer(run):
 def test_starting_anew_over_checkpoints(run):
     with pytest.raises(UserError, match="train.resume is never"):
         train(changed(run, "train", resume="never"))
+
+
+def test_a_run_that_is_being_trained(run):
+    with run.held(), pytest.raises(UserError, match="another process trains .*/out/debug; let"):
+        train(run.recipe)
+
+
+def test_the_checkpoint_of_the_lowest_held_out_loss(run):
+    chooses = dataclasses.replace(run.recipe.eval, checkpoint="best")
+    best = Run(run.path, dataclasses.replace(run.recipe, eval=chooses))
+    assert run.chosen_checkpoint().step == 20
+    with pytest.raises(UserError, match="held-out loss was measured; take the newest"):
+        best.chosen_checkpoint()
+    weights = copy_values(list(run.load_model().get_parameters()))
+    for step, loss in ((30, 3.0), (40, 4.0)):
+        run.checkpoints.save(step, weights, {}, {"val_loss": loss})
+    assert best.chosen_checkpoint().step == 30 and run.chosen_checkpoint().step == 40
+    (best.chosen_checkpoint().path / WEIGHTS).write_bytes(b"")
+    with pytest.raises(UserError, match="step_00000030/weights.safetensors is damaged"):
+        best.load_model()
 
 
 def test_bfloat16_on_the_cpu(run):
