@@ -149,5 +149,14 @@ def format_bits(result: TextLoss) -> str:
     """Bits per byte and its error; a token file without a manifest does not tell its bytes."""
     if math.isnan(result.bits_per_byte):
         return "unknown (no manifest)"
-    error = "" if math.isnan(result.error) else f" ± {result.bits_error:.3f}"
-    return f"{result.bits_per_byte:.3f}{error}"
+    return f"{result.bits_per_byte:.3f}{_error(result.bits_error, 3)}"
+
+
+def format_loss(result: TextLoss) -> str:
+    """Nats a token and their error."""
+    return f"{result.loss:.4f}{_error(result.error, 4)}"
+
+
+def _error(error: float, digits: int) -> str:
+    """Left out where a single document or row tells none."""
+    return "" if math.isnan(error) else f" ± {error:.{digits}f}"

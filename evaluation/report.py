@@ -11,7 +11,7 @@ from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.abilities import can, limits
 from evaluation.document import Document
 from evaluation.history import History, read_history
-from evaluation.perplexity import format_bits
+from evaluation.perplexity import format_bits, format_loss
 from evaluation.plots import plot_loss
 from evaluation.report_results import add_continuations, add_exams, add_losses, add_samples
 from evaluation.results import Results
@@ -97,7 +97,7 @@ def _headline(document: Document, results: Results) -> None:
     )
     rows = [
         ("bits per byte", format_bits(held_out)),
-        ("loss", f"{held_out.loss:.4f} ± {held_out.error:.4f} nats a token"),
+        ("loss", f"{format_loss(held_out)} nats a token"),
         ("perplexity", f"{held_out.perplexity:.2f} (comparable only with the same tokenizer)"),
         ("measured on", f"{held_out.tokens:,} tokens that the model was not trained on"),
     ]

@@ -7,7 +7,7 @@ from evaluation.config import EvalConfig
 from evaluation.continuation import Continuation
 from evaluation.document import Document
 from evaluation.exams.scores import CHANCE, ExamResult, Score
-from evaluation.perplexity import TextLoss, format_bits
+from evaluation.perplexity import TextLoss, format_bits, format_loss
 from evaluation.results import Results
 from evaluation.suite import Sample, mean
 
@@ -139,7 +139,7 @@ def _loss_row(loss: TextLoss) -> tuple[str, ...]:
     return (
         loss.name,
         format_bits(loss),
-        f"{loss.loss:.4f} ± {loss.error:.4f}",
+        format_loss(loss),
         f"{loss.tokens:,}",
         f"{loss.pieces:,}",
     )

@@ -17,6 +17,7 @@ PAIRS = [
             "interop",
             "performance",
             "scaling",
+            "runs",
         )
     ),
 ]
@@ -57,6 +58,9 @@ RUN_BY = {
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
     "python eval_pretrain.py --run out/mine": EVAL,
+    "python data_process.py --config docs/runs/24m-cpu/recipe.yaml": DATA,
+    "nohup python pretrain.py --config docs/runs/24m-cpu/recipe.yaml > out.log &": TRAIN,
+    "python eval_pretrain.py --run out/24m-cpu": EVAL,
     "mkdir -p data/chatglm2": BARE,
     "tail -c 20000000 corpus.bin > data/chatglm2/val_data.bin": BARE,
     "head -c -20000000 corpus.bin > data/chatglm2/pretrain_data.bin": BARE,
@@ -111,6 +115,7 @@ RUN_BY = {
     "python pretrain.py --name further --train.init_from out/demo/hf": EXPORT,
     "python pretrain.py --config configs/tinyllama-1.1b-zh.yaml": UNTESTED,
     "python -m benchmarks.train_step": "tests/benchmarks/test_train_step.py, on a small shape",
+    "python -m benchmarks.time_to_quality": "tests/benchmarks/test_time_to_quality.py, tiny",
     "python -m benchmarks.custom_matmul": "tests/benchmarks/test_custom_matmul.py, small",
     "python -m benchmarks.scaling": "tests/benchmarks/test_scaling.py, on a tiny network",
     "python export.py --run out/baby-llama2-218m --format mindformers --devices 16 "

@@ -1,5 +1,7 @@
 """The shipped recipes: they load, have the published shapes, and are tabulated without drift."""
 
+import json
+
 import pytest
 
 from benchmarks.zoo_table import sized_model, zoo_table
@@ -59,6 +61,20 @@ def test_the_counts_above_follow_from_the_shapes(name):
     blocks = layers * (weights + biases + dim + dim) + dim
     table = (vocab + 63) // 64 * 64 * dim
     assert (tied, untied) == (blocks + table, blocks + 2 * table)
+
+
+def test_the_reference_run_is_whole():
+    folder = REPO / "docs" / "runs" / "24m-cpu"
+    recipe = load_recipe(folder / "recipe.yaml")
+    assert (
+        recipe.name == folder.name and sized_model(recipe).n_params() == ZOO["tiny-llama2-24m"][7]
+    )
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").open(encoding="utf-8")]
+    training = [record for record in records if "val_loss" not in record]
+    assert training[-1]["step"] == recipe.train.max_steps and training[-1]["elapsed_s"] > 3600
+    (figure,) = (record for record in records if record["step"] == 2000 and "val_loss" in record)
+    row = f"| 2,000 | {figure['val_loss']:.4f} |"
+    assert row in (folder / "training.md").read_text(encoding="utf-8")
 
 
 def test_tinylm_has_the_qwen_constants():

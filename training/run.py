@@ -21,6 +21,8 @@ from training.checkpoint import WEIGHTS, Checkpoint, CheckpointFolder, load_para
 log = logging.getLogger(__name__)
 
 RECIPE, METRICS, LOG, LOCK = "recipe.yaml", "metrics.jsonl", "train.log", "lock"
+PATIENCE = 10.0
+"""Seconds that a process of the same run may take to end; one with much memory takes some."""
 
 
 class Run:
@@ -52,7 +54,7 @@ class Run:
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         taken = f"another process trains {self.path}; let it finish, end it, or choose another name"
-        with exclusive(self.path / LOCK, taken):
+        with exclusive(self.path / LOCK, taken, PATIENCE):
             yield
 
     def create(self, tokenizer: Tokenizer, start_step: int = 0) -> None:

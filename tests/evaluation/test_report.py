@@ -1,6 +1,7 @@
 """The report of a run directory, without a model: from records, manifests and given results."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -9,7 +10,7 @@ from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.abilities import can, limits
 from evaluation.continuation import Continuation
 from evaluation.exams.scores import ExamResult, subject_score
-from evaluation.perplexity import HELD_OUT, TextLoss
+from evaluation.perplexity import HELD_OUT, TextLoss, format_bits, format_loss
 from evaluation.report import write_report
 from evaluation.results import RESULTS, Results
 from evaluation.suite import Sample
@@ -35,6 +36,12 @@ def report(run):
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert "data:image/png;base64," in page.read_text(encoding="utf-8")
     return path.read_text(encoding="utf-8")
+
+
+def test_a_single_document_has_no_error():
+    lone = dataclasses.replace(LOSS, error=math.nan)
+    assert (format_loss(lone), format_bits(lone)) == ("3.0000", "1.082")
+    assert format_loss(LOSS) == "3.0000 ± 0.0300"
 
 
 def test_says_what_was_trained(run, report):

@@ -103,7 +103,8 @@ def test_starting_anew_over_checkpoints(run):
         train(changed(run, "train", resume="never"))
 
 
-def test_a_run_that_is_being_trained(run):
+def test_a_run_that_is_being_trained(run, monkeypatch):
+    monkeypatch.setattr("training.run.PATIENCE", 0.3)
     with run.held(), pytest.raises(UserError, match="another process trains .*/out/debug; let"):
         train(run.recipe)
 
