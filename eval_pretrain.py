@@ -30,7 +30,7 @@ def main() -> int:
     config = run.recipe.eval
     select_device(run.recipe.train.device)
     network, tokenizer = run.load_model(weights=config.weights), run.tokenizer()
-    step = run.chosen_checkpoint().step
+    step = run.chosen_checkpoint.step
     told = f"{run.path}: {run.recipe.model.n_params():,} parameters, step {step:,}"
     if config.weights == "int8":
         megabytes = sum(p.nbytes for p in network.get_parameters()) / 1e6

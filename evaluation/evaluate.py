@@ -27,7 +27,7 @@ class Evaluation:
         self.tokenizer = tokenizer = writer.tokenizer
         self.scorer = Scorer(network, tokenizer.eos_id, self.config.batch)
         self.stride = self.config.stride or self.scorer.context
-        self.step = run.chosen_checkpoint().step
+        self.step = run.chosen_checkpoint.step
         measured = self.step, tokenizer.fingerprint, self.config.weights
         self.results = self._known(self.config.weights) or Results(*measured)
 

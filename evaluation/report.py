@@ -74,7 +74,7 @@ def write_document(document: Document, folder: Path) -> tuple[Path, Path]:
 
 def read_training(run: Run, train_file: TokenFile) -> Training:
     """Gather what the measured checkpoint and metrics.jsonl say."""
-    config, checkpoint = run.recipe.train, run.chosen_checkpoint()
+    config, checkpoint = run.recipe.train, run.chosen_checkpoint
     state = {"device": config.device, "compute_dtype": config.compute_dtype, **checkpoint.state()}
     tokens = checkpoint.step * config.tokens_per_step
     return Training(

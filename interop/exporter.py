@@ -53,7 +53,7 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
     Raises:
         UserError: the run has no sound checkpoint.
     """
-    network, step = run.load_model(), run.chosen_checkpoint().step
+    network, step = run.load_model(), run.chosen_checkpoint.step
     held_out = [each for each in run.metrics() if "val_loss" in each and each["step"] <= step]
     exported = Exported(
         recipe=run.recipe,

@@ -1,6 +1,7 @@
 """A run directory: everything that evaluation, export and resuming need."""
 
 import contextlib
+import functools
 import json
 import logging
 from collections.abc import Iterator
@@ -88,8 +89,12 @@ class Run:
         """The newest sound checkpoint, if there is one."""
         return self.checkpoints.newest(log.warning)
 
+    @functools.cached_property
     def chosen_checkpoint(self) -> Checkpoint:
         """What `eval.checkpoint` names: the newest sound checkpoint, or the best one.
+
+        It is looked for once, so that all that is said of it means the same one while training
+        goes on.
 
         Raises:
             UserError: there is none, the best is damaged, or none had its held-out loss measured.
@@ -114,7 +119,7 @@ class Run:
         Raises:
             UserError: there is no such checkpoint, or it does not fit the recipe.
         """
-        checkpoint = self.chosen_checkpoint()
+        checkpoint = self.chosen_checkpoint
         if weights == "int8":
             network = Int8Llama(self.recipe.model, compute_dtype)
             network.fill(open_values(checkpoint.path / WEIGHTS, network.weight_shapes()))

@@ -110,18 +110,21 @@ def test_a_run_that_is_being_trained(run, monkeypatch):
 
 
 def test_the_checkpoint_of_the_lowest_held_out_loss(run):
-    chooses = dataclasses.replace(run.recipe.eval, checkpoint="best")
-    best = Run(run.path, dataclasses.replace(run.recipe, eval=chooses))
-    assert run.chosen_checkpoint().step == 20
+    def choose(checkpoint: str) -> Run:
+        return Run.open(run.path, ["--eval.checkpoint", checkpoint])
+
     with pytest.raises(UserError, match="held-out loss was measured; take the newest"):
-        best.chosen_checkpoint()
-    weights = copy_values(list(run.load_model().get_parameters()))
+        choose("best").load_model()
+    first = choose("newest")
+    weights = copy_values(list(first.load_model().get_parameters()))
     for step, loss in ((30, 3.0), (40, 4.0)):
         run.checkpoints.save(step, weights, {}, {"val_loss": loss})
-    assert best.chosen_checkpoint().step == 30 and run.chosen_checkpoint().step == 40
-    (best.chosen_checkpoint().path / WEIGHTS).write_bytes(b"")
+    assert first.chosen_checkpoint.step == 20, "it stays the one that was loaded"
+    best = choose("best").chosen_checkpoint
+    assert best.step == 30 and choose("newest").chosen_checkpoint.step == 40
+    (best.path / WEIGHTS).write_bytes(b"")
     with pytest.raises(UserError, match="step_00000030/weights.safetensors is damaged"):
-        best.load_model()
+        choose("best").load_model()
 
 
 def test_bfloat16_on_the_cpu(run):
