@@ -54,7 +54,7 @@ def test_a_run_says_what_it_does_and_leaves_a_run_directory(undisturbed, workpla
     assert "\r" not in done.stdout + done.stderr, "no progress bar without a terminal"
     assert {path.name for path in run.iterdir()} - {"framework"} == {
         "recipe.yaml", "tokenizer.model", "checkpoints", "latest", "metrics.jsonl", "train.log",
-        "training.md", "training.png",
+        "training.md", "training.png", "lock",
     }  # fmt: skip
     assert "Step 20 of 20, 5,120 tokens" in (run / "training.md").read_text()
     assert {path.name for path in workplace[0].iterdir()} == {"data", "out"}
