@@ -6,7 +6,7 @@ from pathlib import Path
 from common.errors import run_main
 from evaluation.options import parse_options
 from recipe import Recipe
-from training.environment import prepare_environment
+from runs.environment import prepare_environment
 
 
 def main() -> int:
@@ -14,15 +14,15 @@ def main() -> int:
     options = parse_options(description=__doc__)
     prepare_environment(options.run or Path(Recipe.out_dir))
     # MindSpore reads its environment when it is imported.
-    from evaluation.chat import converse
     from evaluation.compare import compare
-    from evaluation.continuation import Writer
     from evaluation.evaluate import Evaluation
     from evaluation.exams.idiom_table import learns_idioms
-    from evaluation.terminal import play
-    from evaluation.web import serve
-    from training.device import select_device
-    from training.run import Run, newest_run
+    from generation.play import play
+    from generation.writer import Writer
+    from runs.device import select_device
+    from runs.run import Run, newest_run
+    from serving.terminal import converse
+    from serving.web import serve
 
     if options.compare:
         return tell(compare(options.compare))

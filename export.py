@@ -2,7 +2,7 @@
 
 from common.errors import run_main
 from interop.options import parse_options
-from training.environment import prepare_environment
+from runs.environment import prepare_environment
 
 
 def main() -> int:
@@ -11,8 +11,8 @@ def main() -> int:
     prepare_environment(options.run)
     # MindSpore reads its environment when it is imported.
     from interop.exporter import export
-    from training.device import select_device
-    from training.run import Run
+    from runs.device import select_device
+    from runs.run import Run
 
     run = Run.open(options.run, ["--eval.checkpoint", options.checkpoint])
     select_device(run.recipe.train.device)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.errors import run_main
 from recipe import Recipe, parse_recipe
-from training.environment import prepare_environment
+from runs.environment import prepare_environment
 from training.supervise import supervise, supervises_itself
 
 

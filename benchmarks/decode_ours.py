@@ -33,10 +33,10 @@ def main() -> None:
     args = parser.parse_args()
     os.environ.setdefault("GLOG_v", "3")
     os.environ.setdefault("MS_OM_PATH", str(args.folder))
+    from generation.decoding import Decoder
     from model.config import ModelConfig
-    from model.decoding import Decoder
     from model.llama import Llama
-    from training.device import select_device
+    from runs.device import select_device
 
     select_device("CPU")
     config = ModelConfig(**SHAPES[args.shape])
@@ -55,8 +55,8 @@ def main() -> None:
 
 def timed(decoder, batch: int, new: int) -> tuple[float, list[int]]:
     """Seconds for `new` greedy ids after prompts of random ids, and those of the first row."""
-    from model.generation import Generation
-    from model.sampling import Sampling
+    from generation.generation import Generation
+    from generation.sampling import Sampling
 
     prompts = np.random.default_rng(0).integers(3, 5000, (batch, PROMPT - 1)).tolist()
     sampling = Sampling(temperature=0, max_new_tokens=new)

@@ -18,9 +18,9 @@ from evaluation.config import EvalConfig
 from evaluation.exams.benchmarks import BENCHMARKS, LETTERS
 from evaluation.exams.scores import CHANCE
 from model.config import ModelConfig
+from runs.environment import prepare_environment
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from tokenizer.train import train_sentencepiece
-from training.environment import prepare_environment
 
 VOCAB_SIZE = 64_794
 """ChatGLM2's; the invented tokenizer uses the first 600 ids of it."""
@@ -71,12 +71,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepare_environment(Path(folder))
         # MindSpore reads its environment when it is imported.
-        from evaluation.continuation import Writer
         from evaluation.exams.take import take_benchmark
         from evaluation.lm_eval_model import LlamaLM
         from evaluation.scoring import Scorer
+        from generation.writer import Writer
         from model.llama import Llama
-        from training.device import select_device
+        from runs.device import select_device
 
         select_device("CPU")
         tokenizer = invented_tokenizer(Path(folder), 600)

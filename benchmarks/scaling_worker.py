@@ -30,8 +30,8 @@ def time_steps(args: argparse.Namespace) -> list[float]:
 
     from model.config import ModelConfig
     from model.llama import Llama
+    from runs.device import select_device
     from training.config import TrainConfig
-    from training.device import select_device
     from training.parallel import all_reduce_sum, join_world
     from training.step import TrainStep
 

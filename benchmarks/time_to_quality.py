@@ -25,7 +25,7 @@ from common.errors import UserError, run_main
 from corpus.token_file import open_split
 from corpus.vocabulary import tokenizer_for
 from recipe import DEMO, REPO, Recipe, load_recipe
-from training.environment import prepare_environment
+from runs.environment import prepare_environment
 
 CONTENDERS = ("ours", "usual", "tuned")
 USUAL = {"lr": 3e-4, "warmup": 1000, "batch": 32}
@@ -93,8 +93,8 @@ def train_ours(args: argparse.Namespace, work: Path) -> Trained:
     """Our run of as many steps as fit, told by a short run before."""
     options = ["--train.log_interval", str(PILOT_INTERVAL)]
     seconds = pretrain(args, work, "pilot", args.pilot_steps, options)
-    from training.checkpoint import WEIGHTS  # imports MindSpore
-    from training.run import Run
+    from runs.checkpoint import WEIGHTS  # imports MindSpore
+    from runs.run import Run
 
     pilot = Run.open(work / "pilot")
     tokens = pilot.recipe.train.tokens_per_step
@@ -151,8 +151,8 @@ def score(recipe: Recipe, trained: Trained):
     """
     # MindSpore reads its environment when it is imported.
     from model.llama import Llama
-    from training.checkpoint import load_parameters
-    from training.device import select_device
+    from runs.checkpoint import load_parameters
+    from runs.device import select_device
     from training.heldout import HeldOut
     from training.trainer import fit_vocabulary
 

@@ -20,9 +20,9 @@ from corpus.pipeline import build
 from evaluation.config import EvalConfig
 from model.config import ModelConfig
 from recipe import Recipe
+from runs.environment import prepare_environment
 from tokenizer.config import TokenizerConfig
 from training.config import TrainConfig
-from training.environment import prepare_environment
 
 
 class Peak(logging.Handler):
@@ -46,7 +46,7 @@ def main() -> None:
         write_text(work / "text.jsonl")
         build(recipe.tokenizer, recipe.data)
         # MindSpore reads its environment when it is imported.
-        from training.run import Run
+        from runs.run import Run
         from training.trainer import train
 
         peak = Peak()

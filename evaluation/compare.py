@@ -16,7 +16,7 @@ from evaluation.plots import plot_comparison
 from evaluation.report import write_document
 from evaluation.report_results import shorten
 from evaluation.results import Results
-from training.run import Run
+from runs.run import Run
 
 FOLDER, FIGURE = "comparisons", "loss.png"
 NONE = "—"

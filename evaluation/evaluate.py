@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.token_file import TRAIN_NAME, TokenFile
-from evaluation.continuation import Continuation, Writer
 from evaluation.exams.scores import CHANCE, ExamResult
 from evaluation.options import ExamOptions
 from evaluation.perplexity import describe, measure, measure_text
@@ -13,9 +12,10 @@ from evaluation.report_results import explain, verdict
 from evaluation.results import Results
 from evaluation.scoring import Scorer
 from evaluation.suite import PROMPTS, Sample, judge, mean
-from evaluation.terminal import play
+from generation.play import play
+from generation.writer import Continuation, Writer
 from model.llama import Llama
-from training.run import Run
+from runs.run import Run
 
 
 class Evaluation:

@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from corpus.manifest import Manifest
-from training.run import Run
+from runs.run import Run
 
 
 @dataclass(frozen=True)

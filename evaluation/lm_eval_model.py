@@ -10,8 +10,8 @@ from lm_eval.api.model import LM
 from tqdm import tqdm
 
 from evaluation.config import EvalConfig
-from evaluation.continuation import Writer
 from evaluation.scoring import Scorer
+from generation.writer import Writer
 
 SECONDS_PER_LINE = 30
 MAX_NEW_TOKENS = 256

@@ -15,8 +15,8 @@ from evaluation.perplexity import format_bits, format_loss
 from evaluation.plots import plot_loss
 from evaluation.report_results import add_continuations, add_exams, add_losses, add_samples
 from evaluation.results import Results
+from runs.run import METRICS, Run
 from training.optimizers.registry import describe_optimizer
-from training.run import METRICS, Run
 from training.schedule import describe_schedule
 
 REPORT, PAGE, FIGURE = "report.md", "report.html", "loss.png"

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Sequence
 
 from evaluation.config import EvalConfig
-from evaluation.continuation import Continuation
 from evaluation.document import Document
 from evaluation.exams.scores import CHANCE, ExamResult, Score
 from evaluation.perplexity import TextLoss, format_bits, format_loss
 from evaluation.results import Results
 from evaluation.suite import Sample, mean
+from generation.writer import Continuation
 
 SHOWN_CHARS = 60
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from common.errors import UserError
 from common.files import read_json, write_json
-from evaluation.continuation import Continuation
 from evaluation.exams.scores import ExamResult, Score
 from evaluation.perplexity import TextLoss
 from evaluation.suite import Sample
+from generation.writer import Continuation
 
 RESULTS = "evaluation.json"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from corpus.token_file import TokenFile
-from evaluation.continuation import Continuation
 from evaluation.memorised import longest_shared_spans
+from generation.writer import Continuation
 from tokenizer.tokenizer import Tokenizer
 
 PROMPTS = (

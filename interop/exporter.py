@@ -13,9 +13,9 @@ from interop.new_folder import new_folder
 from interop.registry import Exported, Weights, choose_dtype, find_format
 from model.config import ModelConfig
 from model.llama import Llama
+from runs.checkpoint import copy_values
+from runs.run import Run
 from tokenizer.tokenizer import Tokenizer
-from training.checkpoint import copy_values
-from training.run import Run
 
 PROMPT = "床前明月光，疑是地上霜。Once upon a time, 1 + 2 = 3."
 MAX_PROMPT = 32

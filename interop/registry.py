@@ -16,11 +16,11 @@ from tokenizer.tokenizer import Tokenizer
 
 # Format: the module that registers it. A new format is a new module and a line here.
 FORMAT_MODULES = {
-    "hf": "interop.hf",
-    "llama2c": "interop.llama2c",
-    "llama2c-q8": "interop.llama2c_q8",
-    "gguf": "interop.gguf_writer",
-    "mindformers": "interop.mindformers",
+    "hf": "interop.hf.format",
+    "llama2c": "interop.llama2c.format",
+    "llama2c-q8": "interop.llama2c.q8",
+    "gguf": "interop.gguf.format",
+    "mindformers": "interop.mindformers.format",
 }
 
 FORMATS: dict[str, "Format"] = {}

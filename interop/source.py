@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
-from interop.gguf_reader import read_gguf
-from interop.hf import read_hf, refuse_pickles
-from interop.hf_config import MODEL_CONFIG
+from interop.gguf.reader import read_gguf
+from interop.hf.config_json import MODEL_CONFIG
+from interop.hf.format import read_hf, refuse_pickles
 from interop.names import parameter_shapes
 from interop.registry import Weights
 from interop.spelling import gguf_spelling, hf_spelling, spelling
 from model.config import ModelConfig
-from training.checkpoint import STATE, WEIGHTS, load_values
-from training.run import RECIPE, Run
+from runs.checkpoint import STATE, WEIGHTS, load_values
+from runs.run import RECIPE, Run
 
 FORMS = "a Hugging Face folder, a .gguf file, a run directory or one of its checkpoints"
 

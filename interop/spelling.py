@@ -14,7 +14,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from common.errors import UserError
 from common.files import read_json
-from interop.gguf_file import GGUFFile
+from interop.gguf.file import GGUFFile
 from interop.pieces import SPACE
 from tokenizer.tokenizer import MODEL_NAME, Tokenizer
 

@@ -23,7 +23,7 @@ def repo() -> Path:
 @pytest.fixture(scope="session")
 def graph_mode() -> None:
     """MindSpore in graph mode on the CPU, as every command runs it there."""
-    from training.device import select_device
+    from runs.device import select_device
 
     select_device("CPU")
 

@@ -18,6 +18,7 @@ from evaluation.options import parse_options
 from interop import options as export_options
 from recipe import DEMO, REPO, Recipe, load_recipe, parse_recipe
 from tests.guides import BARE, GUIDES, PAIRS, PLAIN_COMMANDS, READMES, RUN_BY, TROUBLESHOOTING
+from tests.test_structure import ALLOWED_ROOMS
 
 # Files that a guide names and that the reader, a run or a package makes, not this repository.
 NOT_OURS = {
@@ -241,7 +242,7 @@ def test_a_bare_token_file_is_cut_in_two(tmp_path):
 def messages_in_code() -> str:
     """All strings of the program, those with values in them cut at the values."""
     files = [*REPO.glob("*.py")]
-    for room in ("common", "corpus", "tokenizer", "model", "training", "evaluation", "interop"):
+    for room in ALLOWED_ROOMS:
         files += (REPO / room).rglob("*.py")
     found = [text_of("Makefile")]
     for path in files:

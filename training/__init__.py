@@ -1,1 +1,1 @@
-"""The training run: data order, optimizer, step, checkpoints and the loop around them."""
+"""The training run: data order, optimizer, step and the loop around them."""

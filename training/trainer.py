@@ -16,25 +16,25 @@ from corpus.vocabulary import tokenizer_for
 from model.config import ModelConfig
 from model.llama import Llama
 from recipe import Recipe
-from tokenizer.tokenizer import Tokenizer
-from training.banner import banner
-from training.checkpoint import (
+from runs.checkpoint import (
     OPTIMIZER,
     WEIGHTS,
     Checkpoint,
     load_parameters,
     load_values,
 )
+from runs.device import explain_device, measure_peak_flops, select_device, select_dtype
+from runs.run import LOG, RECIPE, Run
+from tokenizer.tokenizer import Tokenizer
+from training.banner import banner
 from training.config import TrainConfig
 from training.dataset import RowStream, batches
-from training.device import explain_device, measure_peak_flops, select_device, select_dtype
 from training.heldout import HeldOut
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
 from training.initial import InitialWeights
 from training.parallel import World, join_world, values_of_all
 from training.plan import Plan, make_plan
-from training.run import LOG, RECIPE, Run
 from training.signals import StopSignal
 from training.step import TrainStep
 

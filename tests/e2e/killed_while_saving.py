@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from recipe import parse_recipe
-from training.environment import prepare_environment
+from runs.environment import prepare_environment
 
 
 def main() -> None:

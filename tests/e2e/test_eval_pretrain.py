@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.exams import write_cmmlu
 from evaluation.results import Results
+from runs.checkpoint import copy_values
 from tests.evaluation.cases import STEPS, make_run
 from tests.evaluation.test_report import LOSS
-from training.checkpoint import copy_values
 
 COMPARISON = ("report.md", "report.html", "loss.png")
 

@@ -11,8 +11,8 @@ import yaml
 
 from common.errors import UserError
 from interop.initial import read_initial
+from runs.checkpoint import copy_values
 from tests.evaluation.cases import REPO, STEPS, make_run
-from training.checkpoint import copy_values
 from training.trainer import train
 
 

@@ -8,8 +8,8 @@ from corpus.pipeline import build
 from corpus.vocabulary import tokenizer_for
 from model.llama import Llama
 from recipe import load_recipe
-from training.checkpoint import copy_values
-from training.run import METRICS, Run
+from runs.checkpoint import copy_values
+from runs.run import METRICS, Run
 
 REPO = Path(__file__).resolve().parent.parent.parent
 STEPS = 20

@@ -13,7 +13,7 @@ def run(graph_mode, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def writer(run):
-    from evaluation.continuation import Writer
+    from generation.writer import Writer
 
     return Writer(run.load_model(), run.tokenizer(), run.recipe.eval)
 

@@ -12,9 +12,9 @@ from evaluation.compare import OTHER_TEXTS, OTHER_VOCABULARIES, compare
 from evaluation.history import bits_per_nat, read_history
 from evaluation.results import Results
 from recipe import save_recipe
+from runs.run import METRICS, Run
 from tests.evaluation.test_report import EXAM, LOSS, RESULTS_OF_ALL
 from tokenizer.train import train_sentencepiece
-from training.run import METRICS, Run
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 from common.errors import UserError
 from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.abilities import can, limits
-from evaluation.continuation import Continuation
 from evaluation.exams.scores import ExamResult, subject_score
 from evaluation.perplexity import HELD_OUT, TextLoss, format_bits, format_loss
 from evaluation.report import write_report
 from evaluation.results import RESULTS, Results
 from evaluation.suite import Sample
+from generation.writer import Continuation
 from model.config import ModelConfig
 
 LOSS = TextLoss(3000.0, 1000, 4000.0, HELD_OUT, 20, 0.03)

@@ -3,8 +3,8 @@
 import pytest
 
 from corpus.token_file import TRAIN_NAME, TokenFile
-from evaluation.continuation import Continuation
 from evaluation.suite import distinct, judge, longest_repeat
+from generation.writer import Continuation
 
 
 @pytest.mark.parametrize(

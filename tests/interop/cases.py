@@ -7,10 +7,10 @@ from pathlib import Path
 from corpus.token_file import TRAIN_NAME, TokenFile, TokenFileWriter
 from model.llama import Llama
 from recipe import Recipe, load_recipe
+from runs.run import Run
 from tests.model.cases import lively, values
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from tokenizer.train import train_sentencepiece
-from training.run import Run
 
 REPO = Path(__file__).resolve().parent.parent.parent
 STEPS = 20

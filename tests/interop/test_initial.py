@@ -9,12 +9,12 @@ import pytest
 
 from common.errors import UserError
 from interop.exporter import export, load
-from interop.hf import MODEL, write_hf
+from interop.hf.format import MODEL, write_hf
 from interop.initial import read_initial
 from interop.spelling import gguf_spelling, hf_spelling, shared_ids, spelling
 from model.llama import Llama
 from tests.interop.cases import make_recipe, make_run, make_tokenizer, weights_of
-from tests.interop.test_gguf_file import LLAMA, llama_tensors, write
+from tests.interop.gguf.test_file import LLAMA, llama_tensors, write
 from tests.model.cases import values
 
 

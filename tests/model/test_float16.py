@@ -6,7 +6,7 @@ import pytest
 from mindspore import dtype as mstype
 from mindspore import ops
 
-from model.decoding import Decoder
+from generation.decoding import Decoder
 from model.linear import Linear
 from model.llama import Llama
 from tests.golden.numpy_llama import loss_logits_gradients

@@ -8,9 +8,9 @@ from mindspore import Tensor, ops
 from corpus.token_file import TokenFile
 from model.config import ModelConfig
 from model.llama import Llama
+from runs.device import select_device
 from training.config import TrainConfig
 from training.dataset import RowStream, batches
-from training.device import select_device
 from training.heldout import HeldOut
 from training.parallel import World, join_world
 from training.step import TrainStep

@@ -2,10 +2,10 @@
 
 import dataclasses
 
+from runs.device import explain_device
 from tests.training.hooks.cases import PLAN
 from training.banner import banner, parameters_line, time_line
 from training.config import TrainConfig
-from training.device import explain_device
 from training.parallel import World
 
 

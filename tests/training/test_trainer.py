@@ -9,11 +9,11 @@ from common.errors import UserError
 from corpus.pipeline import build
 from corpus.token_file import TRAIN_NAME
 from recipe import load_recipe
+from runs.checkpoint import WEIGHTS, copy_values
+from runs.run import Run, newest_run
 from tests.evaluation.cases import REPO, make_run
-from training.checkpoint import WEIGHTS, copy_values
 from training.parallel import World
 from training.plan import make_plan
-from training.run import Run, newest_run
 from training.trainer import check_same_data, fit_vocabulary, open_checked, train
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
@@ -104,7 +104,7 @@ def test_starting_anew_over_checkpoints(run):
 
 
 def test_a_run_that_is_being_trained(run, monkeypatch):
-    monkeypatch.setattr("training.run.PATIENCE", 0.3)
+    monkeypatch.setattr("runs.run.PATIENCE", 0.3)
     with run.held(), pytest.raises(UserError, match="another process trains .*/out/debug; let"):
         train(run.recipe)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import mindspore as ms
 
-from training.checkpoint import Checkpoint, copy_values
+from runs.checkpoint import Checkpoint, copy_values
+from runs.run import METRICS, Run
 from training.heldout import HeldOut
 from training.hooks.base import StepCallback
 from training.hooks.evaluate import Evaluate
@@ -16,7 +17,6 @@ from training.hooks.save import Save
 from training.hooks.spike import SpikeWarning
 from training.hooks.stop_when_bad import StopWhenBad
 from training.plan import Plan
-from training.run import METRICS, Run
 from training.signals import StopSignal
 from training.step import TrainStep
 

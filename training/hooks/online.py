@@ -8,8 +8,8 @@ from typing import Any
 
 from common.errors import UserError
 from common.files import read_json, write_json
+from runs.run import Run
 from training.hooks.base import Record, RecordHook, is_held_out, scalars
-from training.run import Run
 
 PROJECT = "baby-llama2"
 ID_LENGTH = 21

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from common.errors import UserError
+from runs.run import Run
 from training.hooks.base import Record, RecordHook
-from training.run import Run
 
 # The modules whose loggers a recipe can name; a new logger is a new module and a line here.
 LOGGER_MODULES = (

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from common.figures import new_figure, save_figure
 from common.files import PathLike, atomic_open
+from runs.run import Run
 from training.hooks.base import Record, RecordHook, is_held_out
 from training.hooks.metrics import clock
-from training.run import Run
 
 log = logging.getLogger(__name__)
 

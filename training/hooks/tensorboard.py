@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 
 from common.files import disk_errors
+from runs.run import Run
 from training.hooks.base import Record, RecordHook, scalars
 from training.hooks.registry import logger
-from training.run import Run
 
 FOLDER = "tensorboard"
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from recipe import load_recipe
+from runs.run import METRICS, Run
 from tests.training.hooks.cases import held_out_record, training_record
 from training.hooks import report
 from training.hooks.records import Records
 from training.hooks.report import TrainingReport, plot_training, report_text
-from training.run import METRICS, Run
 
 
 @pytest.fixture

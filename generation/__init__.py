@@ -1,0 +1,1 @@
+"""Writing text with a model: key-value cache, decoding, sampling, and the text as it appears."""

@@ -1,0 +1,118 @@
+"""The loop that continues several texts at once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from generation.decoding import Decoder
+from generation.sampling import Sampling, TextState, choose, likeliest, log_probabilities
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """An id that was chosen."""
+
+    row: int
+    """the prompt that it continues"""
+    token: int
+    log_prob: float | None = None
+    """logarithm of its probability in nats, as the model has it; None: not asked for"""
+    likely: tuple[tuple[int, float], ...] = ()
+    """the most likely ids here with their log-probabilities"""
+
+
+class Generation:
+    """The ids that continue prompts, one an unfinished prompt a step, without <eos>.
+
+    A prompt is read as the beginning of a document, that is after an <eos>, as in training; an
+    empty prompt continues that <eos> alone. <eos>, prompt and continuation fit the context
+    together. `stopped_by` says in the end of each why there are no more ids: "<eos>",
+    "max_new_tokens", "context" (it is full), or what `stop` was told.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        eos_id: int,
+        vocab_size: int,
+        samples: Sequence[int] | None = None,
+        n_likely: int | None = None,
+    ):
+        """Ids from `vocab_size` on only pad the embedding, and are never sampled.
+
+        Args:
+            decoder: the model.
+            prompts: ids of each.
+            sampling: the same for all.
+            eos_id: ends a text.
+            vocab_size: ids that stand for something.
+            samples: number of each prompt's random stream; None: 0 for all.
+            n_likely: tell log-probabilities, and those of so many most likely ids; None: none.
+
+        Raises:
+            ValueError: a prompt leaves no room in the context.
+        """
+        self.context = decoder.max_seq_len
+        for prompt in prompts:
+            self._check(prompt)
+        self.decoder, self.sampling = decoder, sampling
+        self.prompts = [list(prompt) for prompt in prompts]
+        self.eos_id, self.vocab_size, self.n_likely = eos_id, vocab_size, n_likely
+        self.samples = samples or [0] * len(self.prompts)
+        self.stopped_by = [""] * len(self.prompts)
+
+    def _check(self, prompt: Sequence[int]) -> None:
+        longest = self.context - 2
+        if len(prompt) > longest:
+            raise ValueError(
+                f"the prompt has {len(prompt)} tokens, but the context of {self.context} "
+                f"has room for {longest} beside the document's start and one new token; shorten it"
+            )
+
+    def stop(self, row: int, reason: str) -> None:
+        """Ask for no more ids of a row."""
+        self.stopped_by[row] = reason
+
+    def __iter__(self) -> Iterator[NewToken]:
+        """Yield ids until there is a reason to stop for each prompt."""
+        texts = [TextState(p, self.sampling, n) for p, n in zip(self.prompts, self.samples)]
+        rooms = [self.context - 1 - len(prompt) for prompt in self.prompts]
+        left = [min(room, self.sampling.max_new_tokens) for room in rooms]
+        scores = self.decoder.begin(self.prompts, self.eos_id, max(left))
+        while True:
+            going = [row for row, reason in enumerate(self.stopped_by) if not reason]
+            tokens = np.full(len(texts), -1, np.int32)
+            chosen_from = scores if len(going) == len(scores) else scores[going]
+            for new in self._choose(chosen_from[:, : self.vocab_size], going, texts):
+                row = new.row
+                if new.token == self.eos_id:
+                    self.stop(row, "<eos>")
+                    continue
+                yield new
+                texts[row].add(new.token)
+                left[row] -= 1
+                if not left[row] and not self.stopped_by[row]:
+                    full = rooms[row] < self.sampling.max_new_tokens
+                    self.stop(row, "context" if full else "max_new_tokens")
+                if not self.stopped_by[row]:
+                    tokens[row] = new.token
+            if all(self.stopped_by):
+                return
+            scores = self.decoder.feed(tokens)
+
+    def _choose(
+        self, scores: np.ndarray, rows: Sequence[int], texts: Sequence[TextState]
+    ) -> Iterator[NewToken]:
+        """The next id of each of some rows, from their scores, (rows, V)."""
+        chosen = choose(scores, [texts[row] for row in rows], self.sampling)
+        if self.n_likely is None:
+            yield from map(NewToken, rows, chosen.tolist())
+            return
+        log_probs = log_probabilities(scores)
+        best = likeliest(scores, self.n_likely)
+        for row, token, found, ids in zip(rows, chosen.tolist(), log_probs, best):
+            likely = tuple(zip(ids.tolist(), found[ids].tolist()))
+            yield NewToken(row, token, float(found[token]), likely)

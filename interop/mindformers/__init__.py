@@ -1,0 +1,1 @@
+"""MindFormers: weights, recipes for its Trainer, and Megatron data files."""

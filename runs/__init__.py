@@ -1,0 +1,1 @@
+"""The run directory, its checkpoints, the device and the environment of a process."""

@@ -1,0 +1,142 @@
+"""A run directory: everything that evaluation, export and resuming need."""
+
+import contextlib
+import functools
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mindspore import dtype as mstype
+
+from common.errors import UserError
+from common.files import PathLike, atomic_open, disk_errors
+from common.lock import exclusive
+from model.int8 import Int8Llama
+from model.llama import Llama
+from recipe import Recipe, load_recipe, save_recipe
+from runs.checkpoint import WEIGHTS, Checkpoint, CheckpointFolder, load_parameters, open_values
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+RECIPE, METRICS, LOG, LOCK = "recipe.yaml", "metrics.jsonl", "train.log", "lock"
+PATIENCE = 10.0
+"""Seconds that a process of the same run may take to end; one with much memory takes some."""
+
+
+class Run:
+    """out/<name>/: recipe.yaml, tokenizer.model, checkpoints/, latest, metrics.jsonl, train.log."""
+
+    def __init__(self, path: Path, recipe: Recipe):
+        self.path, self.recipe = path, recipe
+        self.checkpoints = CheckpointFolder(path, recipe.train.keep_checkpoints)
+
+    @classmethod
+    def open(cls, path: PathLike, overrides=()) -> "Run":
+        """Open an existing run; `overrides` are options such as `--eval.top_k 5`.
+
+        Raises:
+            UserError: the folder holds no run.
+        """
+        path = Path(path)
+        if not (path / RECIPE).is_file():
+            raise UserError(f"{path} is not a run directory: it has no {RECIPE}; run pretrain.py")
+        return cls(path, load_recipe(path / RECIPE, overrides))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run as long as the block lasts.
+
+        Raises:
+            UserError: one does already, or the folder cannot be written to.
+        """
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        taken = f"another process trains {self.path}; let it finish, end it, or choose another name"
+        with exclusive(self.path / LOCK, taken, PATIENCE):
+            yield
+
+    def create(self, tokenizer: Tokenizer, start_step: int = 0) -> None:
+        """Write the recipe and the tokenizer; metrics of steps after `start_step` are dropped."""
+        save_recipe(self.recipe, self.path / RECIPE)
+        tokenizer.save(self.path)
+        self._cut_metrics(start_step)
+
+    def tokenizer(self) -> Tokenizer:
+        """The run's own copy of its tokenizer."""
+        return load_tokenizer(self.recipe.tokenizer.kind, self.path)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of metrics.jsonl; a last line cut by a crash is left out."""
+        records = []
+        if (self.path / METRICS).is_file():
+            for line in (self.path / METRICS).read_text(encoding="utf-8").splitlines():
+                try:
+                    records.append(json.loads(line))
+                except ValueError:
+                    continue
+        return records
+
+    def _cut_metrics(self, step: int) -> None:
+        """A resumed run writes what came after its checkpoint again."""
+        kept = [record for record in self.metrics() if record["step"] <= step]
+        with atomic_open(self.path / METRICS, "w") as file:
+            file.writelines(json.dumps(record) + "\n" for record in kept)
+
+    def newest_checkpoint(self) -> Checkpoint | None:
+        """The newest sound checkpoint, if there is one."""
+        return self.checkpoints.newest(log.warning)
+
+    @functools.cached_property
+    def chosen_checkpoint(self) -> Checkpoint:
+        """What `eval.checkpoint` names: the newest sound checkpoint, or the best one.
+
+        It is looked for once, so that all that is said of it means the same one while training
+        goes on.
+
+        Raises:
+            UserError: there is none, the best is damaged, or none had its held-out loss measured.
+        """
+        newest = self.newest_checkpoint()
+        if newest is None:
+            raise UserError(f"{self.path} has no checkpoint yet; run pretrain.py")
+        if self.recipe.eval.checkpoint == "newest":
+            return newest
+        best = self.checkpoints.best()
+        if best is None:
+            raise UserError(
+                f"no checkpoint of {self.path} was saved where its held-out loss was measured; "
+                "take the newest, and set train.save_interval to train.eval_interval"
+            )
+        best.check()
+        return best
+
+    def load_model(self, compute_dtype=mstype.float32, weights: str = "float32") -> Llama:
+        """The network with the weights of the chosen checkpoint, in float32 or as int8.
+
+        Raises:
+            UserError: there is no such checkpoint, or it does not fit the recipe.
+        """
+        checkpoint = self.chosen_checkpoint
+        if weights == "int8":
+            network = Int8Llama(self.recipe.model, compute_dtype)
+            network.fill(open_values(checkpoint.path / WEIGHTS, network.weight_shapes()))
+            return network
+        network = Llama(self.recipe.model, compute_dtype, seed=None)
+        load_parameters(checkpoint.path / WEIGHTS, list(network.get_parameters()))
+        return network
+
+
+def newest_run(out_dir: PathLike) -> Path:
+    """The run under `out_dir` that was trained last.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [path.parent for path in Path(out_dir).glob(f"*/{RECIPE}")]
+    if not runs:
+        raise UserError(f"no run in {out_dir}/; run python pretrain.py first")
+    # Written anew at each start of pretrain.py, and by nothing else.
+    return max(runs, key=lambda path: (path / RECIPE).stat().st_mtime)

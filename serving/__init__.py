@@ -1,0 +1,1 @@
+"""Ways to talk to a run: the terminal and the page in the browser."""

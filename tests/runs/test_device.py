@@ -1,0 +1,29 @@
+"""Devices and compute types that do not exist here are refused in a sentence."""
+
+import pytest
+from mindspore import dtype as mstype
+
+from common.errors import UserError
+from runs.device import measure_peak_flops, select_device, select_dtype
+
+
+def test_the_cpu_is_what_is_found(graph_mode):
+    assert select_device("auto") == "CPU"
+    with pytest.raises(UserError, match="train.device is Ascend, but MindSpore finds only CPU"):
+        select_device("Ascend")
+
+
+def test_each_target_has_its_own_default_type():
+    assert select_dtype("auto", "CPU") == mstype.float32
+    assert select_dtype("auto", "GPU") == mstype.float16
+    assert select_dtype("auto", "Ascend") == mstype.bfloat16
+    assert select_dtype("float16", "CPU") == mstype.float16
+
+
+def test_bfloat16_on_the_cpu_is_refused():
+    with pytest.raises(UserError, match="train.compute_dtype is bfloat16.*use float32"):
+        select_dtype("bfloat16", "CPU")
+
+
+def test_the_peak_is_a_speed(graph_mode):
+    assert measure_peak_flops(mstype.float32, size=256, repeats=2) > 1e8

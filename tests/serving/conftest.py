@@ -1,0 +1,3 @@
+"""Fixtures of the serving tests: a small run and what writes with it."""
+
+from tests.evaluation.conftest import run, writer  # noqa: F401
