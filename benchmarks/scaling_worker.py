@@ -32,6 +32,7 @@ def time_steps(args: argparse.Namespace) -> list[float]:
     from model.llama import Llama
     from runs.device import select_device
     from training.config import TrainConfig
+    from training.objectives.cross_entropy import NextToken
     from training.parallel import all_reduce_sum, join_world
     from training.step import TrainStep
 
@@ -41,7 +42,7 @@ def time_steps(args: argparse.Namespace) -> list[float]:
         dim=args.dim, n_layers=args.layers, n_heads=args.heads, max_seq_len=args.seq,
         vocab_size=args.vocab,
     )  # fmt: skip
-    step = TrainStep(Llama(config), TrainConfig(), args.micro_batches, world=world)
+    step = TrainStep(NextToken(Llama(config)), TrainConfig(), args.micro_batches, world=world)
     rng = np.random.default_rng(world.rank)
     ids = rng.integers(0, args.vocab, (2, args.batch, args.seq), np.int32)
     weight = np.ones(ids[0].shape, np.float32)

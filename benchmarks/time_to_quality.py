@@ -153,7 +153,9 @@ def score(recipe: Recipe, trained: Trained):
     from model.llama import Llama
     from runs.checkpoint import load_parameters
     from runs.device import select_device
+    from training.feeds.tokens import FileRows
     from training.heldout import HeldOut
+    from training.objectives.cross_entropy import NextToken
     from training.trainer import fit_vocabulary
 
     select_device("CPU")
@@ -163,7 +165,8 @@ def score(recipe: Recipe, trained: Trained):
     network = Llama(replace(model, document_mask=mask), seed=None)
     load_parameters(trained.weights, list(network.get_parameters()))
     _, held_out = open_split(recipe.data.dir)
-    return HeldOut(network, held_out, tokenizer.eos_id, recipe.train.micro_batch).evaluate()
+    rows = FileRows(held_out, network.config.max_seq_len, tokenizer.eos_id)
+    return HeldOut(NextToken(network), rows, recipe.train.micro_batch).evaluate()
 
 
 if __name__ == "__main__":

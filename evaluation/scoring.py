@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from model.head import chunk_rows
 from model.llama import Llama
-from model.loss import chunk_rows
-from training.dataset import batch_fields
+from training.feeds.tokens import batch_fields
 
 BUCKETS = (4, 2, 1)
 """Rows are padded to the context length divided by one of these."""
@@ -75,14 +75,14 @@ class TokenScores(nn.Cell):
     def construct(self, tokens, segment_ids, targets):
         """Score targets, (B, T), after tokens, (B, T)."""
         network, targets_of = self.network, targets.reshape(-1, 1)
-        h = network.hidden(tokens, segment_ids)
+        h = network(tokens, segment_ids)
         size = chunk_rows(h.shape[0], network.output.shape[0], CHUNK_BYTES)
         chosen, highest = (), ()
         for begin in range(0, h.shape[0], size):
             part = slice(begin, begin + size)
             # Waits for the chunk before, whose scores are then free.
             rows = ops.depend(h[part], chosen[-1]) if chosen else h[part]
-            log_probs = self.log_softmax(network.loss.logits(rows, network.output))
+            log_probs = self.log_softmax(network.logits(rows))
             chosen += (ops.gather_elements(log_probs, 1, targets_of[part]).reshape(-1),)
             highest += (self.highest(log_probs, -1),)
         shape = targets.shape
@@ -99,8 +99,8 @@ class NextScores(nn.Cell):
 
     def construct(self, tokens, segment_ids, places):
         """Score what follows tokens, (B, T); places, (B,), count through the flattened batch."""
-        h = ops.gather(self.network.hidden(tokens, segment_ids), places, 0)
-        return self.log_softmax(self.network.loss.logits(h, self.network.output))
+        h = ops.gather(self.network(tokens, segment_ids), places, 0)
+        return self.log_softmax(self.network.logits(h))
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Prefill(nn.Cell):
             self.scatter(values, self.rows, v.reshape(-1, v.shape[3]).astype(mstype.float32))
             x = layer.merge(x, layer.attention.mix(q, k, v, mask))
         h = network.norm(ops.gather(x, last, 0))
-        return network.loss.logits(h, network.output)
+        return network.logits(h)
 
 
 class DecodeStep(nn.Cell):
@@ -134,4 +134,4 @@ class DecodeStep(nn.Cell):
             x = x + h.astype(mstype.float32)
             h = self.norm(x, layer.ffn_norm.weight)
             x = x + self.feed_forward(layer.feed_forward, h).astype(mstype.float32)
-        return network.loss.logits(self.norm(x, network.norm.weight), network.output)
+        return network.logits(self.norm(x, network.norm.weight))

@@ -76,7 +76,7 @@ class CpuDecodeStep:
         self.embedding_scales = shared(getattr(network, "embedding_scales", None))
         self.layers = [Layer(*fields) for fields in zip(network.layers, cache.keys, cache.values)]
         self.norm_weight = shared(network.norm.weight)
-        self.output = Product(shared(network.output), shared(getattr(network.loss, "scales", None)))
+        self.output = Product(shared(network.output), shared(getattr(network.head, "scales", None)))
 
     def __call__(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Scores of the ids after tokens at positions, both (B,) int32: (B, V) float32."""

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
 from common.errors import UserError
 from interop.layout import Layout
@@ -12,7 +12,7 @@ from interop.names import check_shapes, parameter_shapes
 from interop.new_folder import new_folder
 from interop.registry import Exported, Weights, choose_dtype, find_format
 from model.config import ModelConfig
-from model.llama import Llama
+from model.llama import Llama, Logits
 from runs.checkpoint import copy_values
 from runs.run import Run
 from tokenizer.tokenizer import Tokenizer
@@ -37,13 +37,13 @@ def export(
     dtype = choose_dtype(name, form.tolerances, dtype)
     with new_folder(output) as folder:
         network, exported = load(run, dtype, layout)
-        scores = Scores(network)
-        right = prompt_scores(scores, exported.tokenizer)
+        logits = Logits(network)
+        right = prompt_logits(logits, exported.tokenizer)
         form.write(exported, folder)
         config, weights = form.read_back(folder)
         check_config(config, exported.config)
         put(weights, network)
-        got = prompt_scores(scores, exported.tokenizer)
+        got = prompt_logits(logits, exported.tokenizer)
         return compare(got, right, form.tolerances[dtype])
 
 
@@ -67,23 +67,11 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
     return network, exported
 
 
-class Scores(nn.Cell):
-    """The network as a function to its scores; it shares the network's Parameters."""
-
-    def __init__(self, network: Llama):
-        super().__init__(auto_prefix=False)
-        self.network = network
-
-    def construct(self, tokens, segment_ids):
-        """Scores of the next id after each of tokens, (B, T): (B, T, V) float32."""
-        return self.network.logits(tokens, segment_ids)
-
-
-def prompt_scores(scores: Scores, tokenizer: Tokenizer) -> np.ndarray:
-    """Scores of the next id after <eos> and after each id of a fixed prompt, (t, V)."""
+def prompt_logits(logits: Logits, tokenizer: Tokenizer) -> np.ndarray:
+    """Logits of the next id after <eos> and after each id of a fixed prompt, (t, V)."""
     ids = [tokenizer.eos_id, *tokenizer.encode(PROMPT)]
-    ids = np.array([ids[: min(MAX_PROMPT, scores.network.config.max_seq_len)]], np.int32)
-    found = scores(Tensor(ids), Tensor(np.zeros_like(ids))).asnumpy()[0]
+    ids = np.array([ids[: min(MAX_PROMPT, logits.network.config.max_seq_len)]], np.int32)
+    found = logits(Tensor(ids), Tensor(np.zeros_like(ids))).asnumpy()[0]
     # Later ids only pad the tables; some formats leave them out.
     return found[:, : tokenizer.vocab_size]
 

@@ -12,8 +12,8 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from model.config import ModelConfig
+from model.head import Head
 from model.llama import Llama
-from model.loss import PlainOutputLoss
 
 LARGEST = 127
 BLOCK_ROWS = 4096
@@ -68,17 +68,17 @@ class Int8Linear(nn.Cell):
         return y
 
 
-class Int8OutputLoss(PlainOutputLoss):
-    """Scores over an int8 table, (V, D), with the scales of its rows, (1, V)."""
+class Int8Head(Head):
+    """Logits over an int8 table, (V, D), with the scales of its rows, (1, V)."""
 
     def __init__(self, compute_dtype, rows: int):
         super().__init__(compute_dtype)
         self.scales = row_scales(rows)
 
-    def logits(self, h, table):
-        """Scores of every id, (rows, V) float32."""
+    def construct(self, h, table):
+        """Logits of every id: (rows, V) float32."""
         # Waits for h: else the float copy of the table would stand through the whole network.
-        return scaled(super().logits(h, ops.depend(table, h)), self.scales)
+        return scaled(super().construct(h, ops.depend(table, h)), self.scales)
 
 
 class Int8Llama(Llama):
@@ -88,8 +88,8 @@ class Int8Llama(Llama):
 
     def __init__(self, config: ModelConfig, compute_dtype=mstype.float32):
         super().__init__(config, compute_dtype, seed=None)
-        self.loss = Int8OutputLoss(compute_dtype, config.padded_vocab_size)
-        self.embedding_scales = self.loss.scales
+        self.head = Int8Head(compute_dtype, config.padded_vocab_size)
+        self.embedding_scales = self.head.scales
         if not config.tie_embeddings:
             self.embedding_scales = row_scales(config.padded_vocab_size)
         self.spread, self.row = ops.MatMul(), Tensor(np.ones((1, config.dim), np.float32))
@@ -103,7 +103,7 @@ class Int8Llama(Llama):
         """Put all weights in, one after the other; `read` gives each by its name, in float32."""
         put(self.embedding, self.embedding_scales, read("embedding"))
         if not self.config.tie_embeddings:
-            put(self.output, self.loss.scales, read("output"))
+            put(self.output, self.head.scales, read("output"))
         for name, cell in self.cells_and_names():
             if isinstance(cell, Int8Linear):
                 put(cell.weight, cell.scales, read(f"{name}.weight"))

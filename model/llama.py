@@ -1,4 +1,4 @@
-"""Llama2 (arXiv:2307.09288): the network, from token ids to the summed loss.
+"""Llama2 (arXiv:2307.09288): the network, from token ids to hidden states and logits.
 
 Shape letters: B batch, T time, D width, H query heads, K key-value heads, G = H / K, C head size,
 V vocabulary. The residual stream is kept as (B T, D), in float32.
@@ -14,8 +14,8 @@ from model.attention import attention, attention_mask
 from model.config import ModelConfig
 from model.dropout import Dropout
 from model.feed_forward import FeedForward
+from model.head import Head
 from model.linear import Linear
-from model.loss import OutputLoss
 from model.norm import RMSNorm
 from model.rope import rope_tables, rotary
 
@@ -92,7 +92,7 @@ class Block(nn.Cell):
 
 
 class Llama(nn.Cell):
-    """The whole network; called with a batch it returns the summed loss.
+    """The whole network; called with a batch it returns the final hidden states.
 
     Args:
         config: the shape; `vocab_size` must be known.
@@ -116,7 +116,7 @@ class Llama(nn.Cell):
         self.output = self.embedding
         if not config.tie_embeddings:
             self.output = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
-        self.loss = OutputLoss(compute_dtype)
+        self.head = Head(compute_dtype)
         cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
         self.mask = attention_mask(config, compute_dtype)
@@ -132,8 +132,10 @@ class Llama(nn.Cell):
         shape = (batch, n_heads, time, self.config.head_dim // 2)
         return ops.broadcast_to(self.cos[:time], shape), ops.broadcast_to(self.sin[:time], shape)
 
-    def hidden(self, tokens, segment_ids, row_keys=None):
-        """Final normalised states of tokens, (B, T): (B T, D) float32.
+    def construct(self, tokens, segment_ids, row_keys=None):
+        """Final normalised hidden states of tokens, (B, T): (B T, D) float32.
+
+        With row_keys, (B,) int32 from `dropout.row_keys`, elements are dropped, as in training.
 
         Angles are spread to full shape, and the mask is made, once for all layers: the CPU
         multiplies equal shapes much faster than it broadcasts.
@@ -149,18 +151,22 @@ class Llama(nn.Cell):
             x = layer(x, mask, q_angles, k_angles, row_keys)
         return self.norm(x)
 
-    def logits(self, tokens, segment_ids):
-        """Scores of the next id at each position of tokens, (B, T): (B, T, V) float32."""
-        scores = self.loss.logits(self.hidden(tokens, segment_ids), self.output)
-        return scores.reshape(*tokens.shape, -1)
+    def logits(self, h):
+        """Logits of the next id after hidden states h, (rows, D): (rows, V) float32."""
+        return self.head(h, self.output)
 
-    def construct(self, tokens, targets, loss_weight, segment_ids, row_keys=None):
-        """Sum of loss_weight * cross-entropy in nats; all inputs (B, T), loss_weight float32.
 
-        With row_keys, (B,) int32 from `dropout.row_keys`, elements are dropped, as in training.
-        """
-        h = self.hidden(tokens, segment_ids, row_keys)
-        return self.loss(h, self.output, targets.reshape(-1), loss_weight.reshape(-1))[0]
+class Logits(nn.Cell):
+    """A network as a function from tokens to logits; it shares the network's Parameters."""
+
+    def __init__(self, network: Llama):
+        super().__init__(auto_prefix=False)
+        self.network = network
+
+    def construct(self, tokens, segment_ids):
+        """Logits of the next id after each of tokens, (B, T): (B, T, V) float32."""
+        logits = self.network.logits(self.network(tokens, segment_ids))
+        return logits.reshape(*tokens.shape, -1)
 
 
 def initialise(model: Llama, seed: int) -> None:

@@ -1,14 +1,14 @@
-"""Loss on the held-out file, exact over every token of the rows that are read."""
+"""Loss on held-out data, exact over every target of the rows that are read."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from mindspore import Tensor
+from mindspore import Tensor, nn, ops
 
-from corpus.token_file import TokenFile
-from model.llama import Llama
-from training.dataset import batch_fields
+from training.feeds.base import Rows
+from training.objectives.base import Objective
 from training.parallel import World, all_reduce_sum
 
 
@@ -19,6 +19,8 @@ class HeldOutResult:
     nats: float
     tokens: int
     text_bytes: float
+    measures: dict[str, float] = field(default_factory=dict)
+    """the objective's measures, each a mean"""
 
     @property
     def loss(self) -> float:
@@ -36,47 +38,43 @@ class HeldOutResult:
         return self.nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
 
 
-class HeldOut:
-    """Measures a network on a token file, in batches of fixed shape shared among the ranks."""
+class _Sums(nn.Cell):
+    """An objective's sums as one tensor: (2 + measures,) float32."""
 
-    def __init__(
-        self,
-        network: Llama,
-        file: TokenFile,
-        eos_id: int,
-        batch: int,
-        world: World | None = None,
-    ):
+    def __init__(self, objective: Objective):
+        super().__init__(auto_prefix=False)
+        self.objective = objective
+
+    def construct(self, *batch):
+        loss, denominator, measures = self.objective(*batch)
+        return ops.stack((loss, denominator, *measures))
+
+
+class HeldOut:
+    """Measures an objective on held-out rows, in batches of fixed shape shared among the ranks."""
+
+    def __init__(self, objective: Objective, rows: Rows, batch: int, world: World | None = None):
         """`batch` rows are measured at once by each rank of `world`; None: this process alone."""
-        world = world or World()
-        self.network, self.file, self.eos_id, self.batch = network, file, eos_id, batch
-        self.world, self.reduce = world, all_reduce_sum()
-        self.seq_len = network.config.max_seq_len
-        self.n_rows = -(-(file.n_tokens - 1) // self.seq_len)
+        self.names, self.sums = objective.measures, _Sums(objective)
+        self.rows, self.batch, self.world = rows, batch, world or World()
+        self.reduce = all_reduce_sum()
 
     def evaluate(self, rows: int = 0) -> HeldOutResult:
-        """Loss over `rows` rows spread evenly over the file; 0: over the whole file."""
-        rows = min(rows or self.n_rows, self.n_rows)
-        chosen = np.arange(rows) * self.n_rows // rows
-        nats = tokens = 0.0
+        """Loss over `rows` rows spread evenly over all of them; 0: over all."""
+        rows = min(rows or len(self.rows), len(self.rows))
+        chosen = np.arange(rows) * len(self.rows) // rows
+        sums = np.zeros(2 + len(self.names))
         for begin in range(self.world.rank * self.batch, rows, self.world.size * self.batch):
-            fields = self._fields(chosen[begin : begin + self.batch])
-            nats += float(self.network(*(Tensor(field) for field in fields)))
-            tokens += float(fields[2].sum())
+            columns = self._columns(chosen[begin : begin + self.batch])
+            sums += self.sums(*map(Tensor, columns)).asnumpy()
         if self.world.size > 1:
-            sums = self.reduce(Tensor(np.array([nats, tokens], np.float32))).asnumpy()
-            nats, tokens = float(sums[0]), float(sums[1])
-        manifest = self.file.manifest
-        bytes_per_token = manifest.text_bytes / manifest.tokens if manifest else 0.0
-        return HeldOutResult(nats, int(tokens), tokens * bytes_per_token)
+            sums = self.reduce(Tensor(sums.astype(np.float32))).asnumpy()
+        nats, tokens, *others = map(float, sums)
+        measures = {name: value / tokens for name, value in zip(self.names, others)}
+        return HeldOutResult(nats, int(tokens), tokens * self.rows.bytes_per_token, measures)
 
-    def _fields(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Fields of a full batch; what the file or the choice of rows lacks has weight 0."""
-        ids = np.zeros((self.batch, self.seq_len + 1), np.int32)
-        filled = np.zeros(self.batch, np.int64)
-        for i, row in enumerate(rows):
-            read = self.file.read(row * self.seq_len, (row + 1) * self.seq_len + 1)
-            ids[i, : len(read)], filled[i] = read, len(read) - 1
-        tokens, targets, weight, segment_ids = batch_fields(ids, self.eos_id)
-        weight = weight * (np.arange(self.seq_len) < filled[:, None])
-        return tokens, targets, weight.astype(np.float32), segment_ids
+    def _columns(self, chosen: Sequence[int]) -> list[np.ndarray]:
+        """Columns of a full batch; missing rows count nothing."""
+        rows = [self.rows.row(int(index)) for index in chosen]
+        rows += [self.rows.padding()] * (self.batch - len(rows))
+        return [np.stack(column) for column in zip(*rows)]

@@ -1,7 +1,7 @@
 """How much memory a rank will need, said before it is taken."""
 
 from model.config import ModelConfig
-from model.loss import BYTES_FLOAT32, CHUNK_BYTES
+from model.head import BYTES_FLOAT32, CHUNK_BYTES
 from training.config import TrainConfig
 from training.parallel import World
 

@@ -6,6 +6,7 @@ from mindspore import dtype as mstype
 
 from model.dropout import row_keys
 from training.config import TrainConfig
+from training.objectives.base import Objective
 from training.optimizers.registry import make_optimizer
 from training.parallel import World, all_reduce_sum, gradient_reducer
 from training.schedule import learning_rates
@@ -30,23 +31,30 @@ def _scaled_by(factor, x):
 
 
 class ScaledLoss(nn.Cell):
-    """The network's summed loss, times the loss scale for the gradient, and as it is."""
+    """An objective's summed loss times the loss scale, for the gradient, and all of its sums."""
 
-    def __init__(self, network: nn.Cell, loss_scale: Parameter):
+    def __init__(self, objective: Objective, loss_scale: Parameter):
         super().__init__(auto_prefix=False)
-        self.network, self.loss_scale = network, loss_scale
+        self.objective, self.loss_scale = objective, loss_scale
 
     def construct(self, *batch):
-        """(scaled loss, loss) of a batch, scalars."""
-        loss = self.network(*batch)
-        return loss * self.loss_scale, loss
+        """(scaled loss, sums) of a batch; sums are loss, denominator and measures, one tensor."""
+        loss, denominator, measures = self.objective(*batch)
+        return loss * self.loss_scale, ops.stack((loss, denominator, *measures))
 
 
 class TrainStep(nn.Cell):
     """Called with a micro-batch, returns (loss, grad_norm, lr, bad_steps) of its optimizer step.
 
-    Gradients are of the loss summed over `micro_batches` calls and all ranks, divided by the
-    summed loss weights, so neither the split into micro-batches nor the number of ranks matters.
+    If the objective has measures, their values follow as one tensor, in the order of their names.
+
+    With the objective's sums over `micro_batches` calls and all ranks, S the loss scale:
+
+        loss = sum(loss_sum) / sum(denominator)
+        g    = sum(gradient of S * loss_sum) / (S * sum(denominator))
+        g   <- g * min(1, grad_clip / (norm(g) + 1e-6))
+
+    so neither the split into micro-batches nor the number of ranks matters.
     A step whose gradient is not finite changes no weight and no moment; it counts in `bad_steps`,
     and with float16 it halves the loss scale (mixed precision training, arXiv:1710.03740). The
     state of the run (step, loss scale) lives in Parameters, so that a checkpoint of this cell
@@ -55,16 +63,16 @@ class TrainStep(nn.Cell):
 
     def __init__(
         self,
-        network: nn.Cell,
+        objective: Objective,
         config: TrainConfig,
         micro_batches: int = 1,
         dynamic_scale: bool = False,
         world: World | None = None,
         drops: bool = False,
     ):
-        """`drops`: the network takes keys of its dropout as one more input."""
+        """`drops`: the objective takes keys of the network's dropout as one more input."""
         super().__init__(auto_prefix=False)
-        self.network, self.micro_batches, self.dynamic_scale = network, micro_batches, dynamic_scale
+        self.micro_batches, self.dynamic_scale = micro_batches, dynamic_scale
         self.grad_clip = config.grad_clip
         self.loss_scale = _state("loss_scale", config.loss_scale if dynamic_scale else 1.0)
         self.step = _state("step", 0, mstype.int32)
@@ -72,27 +80,30 @@ class TrainStep(nn.Cell):
         self.good_steps = _state("good_steps", 0, mstype.int32)
         self.bad_steps = _state("bad_steps", 0, mstype.int32)
         self.learning_rates = Tensor(learning_rates(config))
+        self.has_measures = len(objective.measures) > 0
         self.drops, self.seed, self.world = drops, config.seed % 2**31, world or World()
-        weights = ParameterTuple(network.trainable_params())
+        weights = ParameterTuple(objective.trainable_params())
         self.optimizer = make_optimizer(weights, config, self.world)
         self.reduce_gradients = gradient_reducer(weights)
         self.reduce_sums = all_reduce_sum()
         self.grad = ops.value_and_grad(
-            ScaledLoss(network, self.loss_scale), None, weights, has_aux=True
+            ScaledLoss(objective, self.loss_scale), None, weights, has_aux=True
         )
         self.map = ops.HyperMap()
         if micro_batches > 1:
             self.micro = _state("micro", 0, mstype.int32)
-            self.sums = _state("accumulated_sums", np.zeros(2, np.float32))
+            n_sums = 2 + len(objective.measures)
+            self.sums = _state("accumulated_sums", np.zeros(n_sums, np.float32))
             self.accumulated = weights.clone("accumulated", init="zeros")
 
-    def construct(self, tokens, targets, loss_weight, segment_ids):
-        """Accumulate one micro-batch, (B, T) each; update when the last of the step is in."""
-        batch = (tokens, targets, loss_weight, segment_ids)
+    def construct(self, *batch):
+        """Accumulate one micro-batch, the objective's columns; update when the step's last is in.
+
+        Returns scalars, and the measures, (measures,), if there are any.
+        """
         if self.drops:
-            batch += (self.dropout_keys(tokens.shape[0]),)
-        (_, loss), gradients = self.grad(*batch)
-        sums = ops.stack((loss, ops.reduce_sum(loss_weight)))
+            batch += (self.dropout_keys(batch[0].shape[0]),)
+        (_, sums), gradients = self.grad(*batch)
         if self.micro_batches == 1:
             return self.update(gradients, sums)
         if self.micro == 0:
@@ -104,7 +115,7 @@ class TrainStep(nn.Cell):
             for accumulated, gradient in zip(self.accumulated, gradients):
                 ops.assign_add(accumulated, gradient)
         ops.assign_add(self.micro, 1)
-        result = (self.sums[0], self.loss_scale, self.loss_scale, self.bad_steps)
+        result = self.outputs(self.sums, self.loss_scale, self.loss_scale)
         if self.micro == self.micro_batches:
             result = self.update(self.accumulated, self.sums)
             ops.assign(self.micro, 0)
@@ -139,6 +150,12 @@ class TrainStep(nn.Cell):
             if self.dynamic_scale:
                 ops.assign(self.loss_scale, ops.maximum(self.loss_scale * 0.5, 1.0))
         ops.assign_add(self.step, 1)
+        return self.outputs(sums, norm, lr)
+
+    def outputs(self, sums, norm, lr):
+        """What a call returns, from the sums of the step."""
+        if self.has_measures:
+            return sums[0] / sums[1], norm, lr, self.bad_steps, sums[2:] / sums[1]
         return sums[0] / sums[1], norm, lr, self.bad_steps
 
     def counters(self) -> list[Parameter]:

@@ -11,7 +11,6 @@ from mindspore import dtype as mstype
 
 from common.errors import UserError
 from common.logs import set_up_logging
-from corpus.token_file import TokenFile, open_split
 from corpus.vocabulary import tokenizer_for
 from model.config import ModelConfig
 from model.llama import Llama
@@ -19,22 +18,22 @@ from recipe import Recipe
 from runs.checkpoint import (
     OPTIMIZER,
     WEIGHTS,
-    Checkpoint,
     load_parameters,
     load_values,
 )
-from runs.device import explain_device, measure_peak_flops, select_device, select_dtype
+from runs.device import select_device, select_dtype
 from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.banner import banner
 from training.config import TrainConfig
-from training.dataset import RowStream, batches
-from training.heldout import HeldOut
+from training.feeds.base import RankRows, batches
+from training.feeds.tokens import TokenFeed, open_checked
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
 from training.initial import InitialWeights
-from training.parallel import World, join_world, values_of_all
-from training.plan import Plan, make_plan
+from training.objectives.cross_entropy import NextToken
+from training.parallel import join_world, values_of_all
+from training.prepared import PreparedRun
 from training.signals import StopSignal
 from training.step import TrainStep
 
@@ -51,12 +50,12 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
     Raises:
         UserError: data, recipe, checkpoint or device do not fit together.
     """
-    job = prepare(recipe)
+    prepared = prepare(recipe)
     initial = None
-    if recipe.train.init_from and not job.run.checkpoints.all():
-        initial = read_initial(job.run.recipe, job.tokenizer)
-    with job.run.held() if job.world.rank == 0 else nullcontext():
-        return run_job(job, initial)
+    if recipe.train.init_from and not prepared.run.checkpoints.all():
+        initial = read_initial(prepared.run.recipe, prepared.tokenizer)
+    with prepared.run.held() if prepared.world.rank == 0 else nullcontext():
+        return train_prepared(prepared, initial)
 
 
 def show_plan(recipe: Recipe) -> int:
@@ -65,37 +64,14 @@ def show_plan(recipe: Recipe) -> int:
     Raises:
         UserError: data, recipe, checkpoint or device do not fit together.
     """
-    job = prepare(recipe)
-    set_up_logging(quiet=job.world.rank > 0)
-    checkpoint = job.run.newest_checkpoint()
-    peak_flops = job.world.size * measure_peak_flops(job.dtype)
-    for line in job.banner(peak_flops, checkpoint.step if checkpoint else 0):
+    prepared = prepare(recipe)
+    set_up_logging(quiet=prepared.world.rank > 0)
+    for line in banner(prepared):
         log.info(line)
     return 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """A run whose recipe, data and device were checked; nothing is written yet."""
-
-    run: Run
-    plan: Plan
-    tokenizer: Tokenizer
-    train_file: TokenFile
-    val_file: TokenFile
-    target: str
-    dtype: mstype.Type
-    world: World
-
-    def banner(self, peak_flops: float, start_step: int) -> list[str]:
-        """What is said before the first step; `peak_flops` of all ranks."""
-        config, past = self.run.recipe.train, self.run.metrics()
-        device = f"{self.target} ({explain_device(config.device, self.target)})"
-        dtype = str(self.dtype).lower()
-        return banner(self.plan, config, device, dtype, self.world, peak_flops, start_step, past)
-
-
-def prepare(recipe: Recipe) -> Job:
+def prepare(recipe: Recipe) -> PreparedRun:
     """Set the device, join the other ranks, and open what the recipe names.
 
     Raises:
@@ -106,61 +82,40 @@ def prepare(recipe: Recipe) -> Job:
     world = join_world()
     find_loggers(recipe.train.loggers)
     tokenizer = tokenizer_for(recipe.tokenizer, recipe.data)
-    train_file, val_file = open_checked(recipe, tokenizer)
-    model = fit_vocabulary(recipe.model, tokenizer)
-    plan = make_plan(recipe, model, train_file, val_file, world)
-    run = open_run(dataclasses.replace(recipe, model=model), tokenizer)
-    return Job(run, plan, tokenizer, train_file, val_file, target, dtype, world)
+    files = open_checked(recipe.data.dir, tokenizer)
+    recipe = dataclasses.replace(recipe, model=fit_vocabulary(recipe.model, tokenizer))
+    feed = TokenFeed(*files, recipe.model.max_seq_len, tokenizer.eos_id, recipe.train.seed)
+    return PreparedRun(open_run(recipe, tokenizer), tokenizer, feed, target, dtype, world)
 
 
-def run_job(job: Job, initial: InitialWeights | None) -> int:
+def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int:
     """What `train` does once recipe, data, device and initial weights are known to fit."""
-    run, plan, world, config = job.run, job.plan, job.world, job.run.recipe.train
+    run, world = prepared.run, prepared.world
     set_up_logging(run.path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
-    checkpoint = run.newest_checkpoint()
-    start_step = checkpoint.step if checkpoint else 0
-    check_agreement(job, start_step)
-    if checkpoint:
-        check_same_data(checkpoint, job.train_file)
-    if start_step >= plan.max_steps:
+    check_agreement(prepared)
+    check_same_data(prepared)
+    if prepared.start_step >= prepared.max_steps:
         log.info(
-            f"{run.path} is trained: {start_step:,} steps are done; raise train.max_steps "
-            "to train on, or choose another name"
+            f"{run.path} is trained: {prepared.start_step:,} steps are done; raise "
+            "train.max_steps to train on, or choose another name"
         )
         return 0
-    peak_flops = world.size * measure_peak_flops(job.dtype)
-    lines = job.banner(peak_flops, start_step) + (initial.lines if initial else [])
+    lines = banner(prepared) + (initial.lines if initial else [])
     for line in lines:
         log.info(line)
-
-    network = make_network(plan.model, job.dtype, config)
-    half = job.dtype == mstype.float16
-    drops = plan.model.dropout > 0
-    step_cell = TrainStep(network, config, plan.micro_batches, half, world, drops)
-    log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
-    if checkpoint:
-        restore(checkpoint, step_cell, network)
+    network = make_network(prepared.model, prepared.dtype, prepared.config)
+    objective = NextToken(network)
+    step_cell = make_step(prepared, objective)
+    if prepared.checkpoint:
+        restore(prepared, network, step_cell)
     elif initial:
         initial.fill(network)
     if world.rank == 0:
-        run.create(job.tokenizer, start_step)
-    stream = RowStream(
-        job.train_file,
-        plan.model.max_seq_len,
-        job.tokenizer.eos_id,
-        config.seed,
-        start=start_step * plan.rows_per_step,
-        length=(plan.max_steps - start_step) * plan.micro_batches * plan.micro_batch,
-        rank=world.rank,
-        world=world.size,
-    )
-    held_out = HeldOut(network, job.val_file, job.tokenizer.eos_id, plan.micro_batch, world)
-    records = open_records(run, lines) if world.rank == 0 else None
-    with StopSignal(world, config.log_interval) as stop, records or nullcontext():
-        hooks = make_callbacks(
-            run, plan, checkpoint, stop, step_cell, held_out, records, peak_flops
-        )
-        Model(step_cell).train(1, batches(stream, plan.micro_batch), hooks, dataset_sink_mode=False)
+        run.create(prepared.tokenizer, prepared.start_step)
+    records = open_records(prepared, lines) if world.rank == 0 else None
+    with StopSignal(world, prepared.config.log_interval) as stop, records or nullcontext():
+        hooks = make_callbacks(prepared, objective, step_cell, stop, records)
+        Model(step_cell).train(1, remaining_batches(prepared), hooks, dataset_sink_mode=False)
     values_of_all(0, world)  # msrun kills the others when a rank that was stopped ends
     return 128 + stop.number if stop.name else 0
 
@@ -174,16 +129,27 @@ def make_network(model: ModelConfig, dtype, config: TrainConfig) -> Llama:
     return network
 
 
-def open_checked(recipe: Recipe, tokenizer: Tokenizer) -> tuple[TokenFile, TokenFile]:
-    """The training and the held-out file, both checked against the tokenizer.
+def make_step(prepared: PreparedRun, objective: NextToken) -> TrainStep:
+    """The training step of an objective, its state as before the first step."""
+    half, drops = prepared.dtype == mstype.float16, prepared.model.dropout > 0
+    step_cell = TrainStep(
+        objective, prepared.config, prepared.micro_batches, half, prepared.world, drops
+    )
+    log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
+    return step_cell
 
-    Raises:
-        UserError: a file is missing, damaged, or made with another tokenizer.
-    """
-    files = open_split(recipe.data.dir)
-    for file in files:
-        file.check(tokenizer)
-    return files
+
+def remaining_batches(prepared: PreparedRun):
+    """The micro-batches that this rank still has to read: a `GeneratorDataset`."""
+    steps = prepared.max_steps - prepared.start_step
+    rows = RankRows(
+        prepared.feed,
+        start=prepared.start_step * prepared.rows_per_step,
+        length=steps * prepared.micro_batches * prepared.config.micro_batch,
+        rank=prepared.world.rank,
+        world=prepared.world.size,
+    )
+    return batches(rows, prepared.feed.columns, prepared.config.micro_batch)
 
 
 def fit_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
@@ -241,40 +207,42 @@ def changed_fields(old: Recipe, new: Recipe) -> list[str]:
     ]
 
 
-def check_same_data(checkpoint: Checkpoint, train_file: TokenFile) -> None:
+def check_same_data(prepared: PreparedRun) -> None:
     """Make sure that the place in the data, which a checkpoint holds, still means the same.
 
     Raises:
-        UserError: the training file is another one than it was.
+        UserError: the training data is other than it was.
     """
-    known = checkpoint.state().get("data", train_file.fingerprint)
-    if known != train_file.fingerprint:
+    checkpoint, feed = prepared.checkpoint, prepared.feed
+    if checkpoint and checkpoint.state().get("data", feed.fingerprint) != feed.fingerprint:
         raise UserError(
-            f"{checkpoint.path} was trained on other contents of {train_file.path}; put the old "
-            "file back, or go on under another name with --train.init_from "
+            f"{checkpoint.path} was trained on other contents of {prepared.run.recipe.data.dir}; "
+            "put the old files back, or go on under another name with --train.init_from "
             f"{checkpoint.path.parent.parent}"
         )
 
 
-def check_agreement(job: Job, start_step: int) -> None:
+def check_agreement(prepared: PreparedRun) -> None:
     """Make sure that all ranks will do the same, and start from the same step.
 
     Raises:
         UserError: they see different checkpoints, recipes or data.
     """
-    asked = zlib.crc32(repr((job.plan, job.run.recipe.train)).encode()) >> 8  # exact in float32
-    for name, value, mend in (
-        ("recipe or training file", asked, "give all machines the same options and files"),
-        ("step", start_step, "out_dir must be a folder that all machines share"),
+    asked = (prepared.model, prepared.config, prepared.feed.fingerprint)
+    digest = zlib.crc32(repr(asked).encode()) >> 8  # exact in float32
+    for name, value, advice in (
+        ("recipe or training file", digest, "give all machines the same options and files"),
+        ("step", prepared.start_step, "out_dir must be a folder that all machines share"),
     ):
-        values = values_of_all(value, job.world)
+        values = values_of_all(value, prepared.world)
         other = [rank for rank, each in enumerate(values) if each != values[0]]
         if other:
-            raise UserError(f"rank {other[0]} starts from another {name} than rank 0; {mend}")
+            raise UserError(f"rank {other[0]} starts from another {name} than rank 0; {advice}")
 
 
-def restore(checkpoint: Checkpoint, step_cell: TrainStep, network: Llama) -> None:
-    """Load a checkpoint into the network and the training state."""
+def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> None:
+    """Load the checkpoint that the run goes on from into the network and the training state."""
+    checkpoint = prepared.checkpoint
     load_parameters(checkpoint.path / WEIGHTS, list(network.get_parameters()))
     optimizer, counters = step_cell.optimizer, step_cell.counters()
     shapes = optimizer.moment_shapes() | {p.name: p.shape for p in counters}

@@ -22,7 +22,8 @@ from interop.safetensors_file import SafetensorsFile, write_safetensors
 from model.config import ModelConfig
 from model.llama import Llama
 from tokenizer.tokenizer import Tokenizer
-from training.dataset import batch_fields
+from training.feeds.tokens import batch_fields
+from training.objectives.cross_entropy import NextToken
 
 RECIPE = "train.yaml"
 MODEL, CHECK = "model.safetensors", "check.mindrecord"
@@ -101,4 +102,4 @@ def loss_on(rows: np.ndarray, exported: Exported) -> float:
     for parameter in network.get_parameters():
         parameter.set_data(Tensor(exported.weights[parameter.name]))
     fields = batch_fields(rows, exported.tokenizer.eos_id)
-    return float(network(*(Tensor(field) for field in fields))) / fields[1].size
+    return float(NextToken(network)(*map(Tensor, fields))[0]) / fields[1].size

@@ -20,7 +20,9 @@ from evaluation.perplexity import (
 )
 from tokenizer.tokenizer import load_tokenizer
 from tokenizer.train import train_sentencepiece
+from training.feeds.tokens import FileRows
 from training.heldout import HeldOut
+from training.objectives.cross_entropy import NextToken
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,8 @@ def test_untrained_weights_are_about_as_good_as_a_blind_guess(run, scorer, held_
 
 
 def test_agrees_with_the_measure_of_training(run, scorer, held_out):
-    theirs = HeldOut(run.load_model(), held_out, run.tokenizer().eos_id, batch=2).evaluate()
+    rows = FileRows(held_out, run.recipe.model.max_seq_len, run.tokenizer().eos_id)
+    theirs = HeldOut(NextToken(run.load_model()), rows, batch=2).evaluate()
     whole, _ = measure(scorer, run.tokenizer(), run.recipe.data.dir, scorer.context)
     assert whole.loss == pytest.approx(theirs.loss, abs=1e-2), "up to the first id and the last row"
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
 from generation.decoding import Decoder
 from generation.generation import Generation
 from generation.sampling import Sampling
-from model.llama import Llama
+from model.llama import Llama, Logits
 from tests.model.cases import batch, lively, tiny_config
-from training.dataset import batch_fields
+from training.feeds.tokens import batch_fields
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -28,14 +28,7 @@ def cached_logits(decoder: Decoder, tokens: np.ndarray) -> np.ndarray:
     return np.stack([decoder.feed(column) for column in tokens.T], axis=1)
 
 
-class Logits(nn.Cell):
-    def __init__(self, network: Llama):
-        super().__init__(auto_prefix=False)
-        self.network = network
-
-    def construct(self, tokens, segment_ids):
-        return self.network.logits(tokens, segment_ids)
-
+class Uncached(Logits):
     def of(self, fields) -> np.ndarray:
         return self(Tensor(fields[0]), Tensor(fields[-1])).asnumpy()
 
@@ -44,7 +37,7 @@ class Logits(nn.Cell):
 def test_cached_equals_uncached_and_a_new_text_needs_no_clearing(changes):
     network = lively(Llama(tiny_config(**changes)))
     names = [p.name for p in network.get_parameters()]
-    decoder, uncached = Decoder(network), Logits(network)
+    decoder, uncached = Decoder(network), Uncached(network)
     for seed in (2, 3):
         fields = batch(seed=seed)
         expected = uncached.of(fields)
@@ -60,7 +53,7 @@ def test_weights_are_shared_not_copied():
     lively(network, seed=9)
     after = cached_logits(decoder, fields[0])
     assert np.abs(after - before).max() > 0.1
-    np.testing.assert_allclose(after, Logits(network).of(fields), atol=1e-4)
+    np.testing.assert_allclose(after, Uncached(network).of(fields), atol=1e-4)
 
 
 @pytest.mark.parametrize("document_mask", [False, True])
@@ -73,7 +66,7 @@ def test_texts_of_all_lengths_begin_as_documents_after_eos_side_by_side(document
     for row, text in zip(rows, TEXTS):
         row[: len(text) + 4] = [EOS, *text, *new]
     padded = np.pad(rows, ((0, 0), (0, 1)))
-    expected = Logits(network).of(batch_fields(padded, EOS))
+    expected = Uncached(network).of(batch_fields(padded, EOS))
     for row, text in enumerate(TEXTS):
         found = np.stack([step[row] for step in scores])
         np.testing.assert_allclose(found, expected[row, len(text) :][:4], atol=1e-4)
@@ -93,7 +86,7 @@ def test_an_idle_row_stays_where_it_is():
 
 def test_greedy_ids_are_the_same_batched_alone_and_without_a_cache():
     network = lively(Llama(tiny_config(max_seq_len=24)), seed=4)
-    decoder, uncached = Decoder(network), Logits(network)
+    decoder, uncached = Decoder(network), Uncached(network)
     greedy = Sampling(temperature=0, max_new_tokens=12)
 
     def continued(prompts) -> list[list[int]]:

@@ -4,7 +4,8 @@ import numpy as np
 from mindspore import ParameterTuple, Tensor, nn, ops
 
 from model.config import ModelConfig
-from model.llama import Llama
+from model.llama import Llama, Logits
+from training.objectives.cross_entropy import NextToken
 
 TINY = {
     "dim": 32,
@@ -51,11 +52,11 @@ def values(network) -> dict[str, np.ndarray]:
 class LossAndLogits(nn.Cell):
     def __init__(self, network):
         super().__init__(auto_prefix=False)  # parameters keep their names
-        self.network = network
+        self.objective, self.logits = NextToken(network), Logits(network)
 
     def construct(self, tokens, targets, loss_weight, segment_ids):
-        loss = self.network(tokens, targets, loss_weight, segment_ids)
-        return loss, self.network.logits(tokens, segment_ids)
+        loss, _, _ = self.objective(tokens, targets, loss_weight, segment_ids)
+        return loss, self.logits(tokens, segment_ids)
 
 
 class Gradients(nn.Cell):

@@ -8,7 +8,7 @@ from mindspore import dtype as mstype
 
 from model.attention import AttentionBias, CpuAttention, PlainAttention, attention
 from model.feed_forward import CpuSwiGLU, PlainSwiGLU, swiglu
-from model.loss import OutputLoss, PlainOutputLoss
+from model.head import CrossEntropy, Head, PlainCrossEntropy, PlainTokenLogProbs, TokenLogProbs
 from model.norm import CpuRMSNorm, PlainRMSNorm, rms_norm
 from model.rope import CpuRotary, PlainRotary, rope_tables, rotary
 from tests.model.cases import tiny_config
@@ -95,29 +95,38 @@ def loss_inputs():
 
 
 @pytest.mark.parametrize("rows_at_once", [6, 4, 1])
-def test_output_loss(loss_inputs, rows_at_once):
-    chunked = OutputLoss(mstype.float32, chunk_bytes=rows_at_once * 20 * 4)
-    check(chunked, PlainOutputLoss(mstype.float32), loss_inputs, 2, (), takes_first=True)
+def test_cross_entropy(loss_inputs, rows_at_once):
+    head = Head(mstype.float32)
+    chunked = CrossEntropy(head, chunk_bytes=rows_at_once * 20 * 4)
+    check(chunked, PlainCrossEntropy(head), loss_inputs, 2, (), takes_first=True)
 
 
-def test_output_loss_never_holds_all_logits(loss_inputs, monkeypatch):
+@pytest.mark.parametrize("rows_at_once", [6, 4, 1])
+def test_token_log_probabilities(loss_inputs, rows_at_once):
+    head = Head(mstype.float32)
+    chunked = TokenLogProbs(head, chunk_bytes=rows_at_once * 20 * 4)
+    check(chunked, PlainTokenLogProbs(head), loss_inputs[:3], 2, (6,))
+
+
+def test_the_cross_entropy_never_holds_all_logits(loss_inputs, monkeypatch):
     """Two of six rows at once: no product but the gradient of the table is taller."""
-    form, seen = OutputLoss(mstype.float32, chunk_bytes=2 * 20 * 4), []
+    head, seen = Head(mstype.float32), []
+    form = CrossEntropy(head, chunk_bytes=2 * 20 * 4)
 
     def logits(h, table):
         seen.append(h.shape)
-        return PlainOutputLoss.logits(form, h, table)
+        return Head.construct(head, h, table)
 
-    monkeypatch.setattr(form, "logits", logits)
+    monkeypatch.setattr(head, "construct", logits)
     ms.set_context(mode=ms.PYNATIVE_MODE)
     form.construct(*loss_inputs)
     assert seen == [(2, 8)] * 3
 
 
-def test_output_loss_of_an_impossible_target_is_finite(loss_inputs):
+def test_the_cross_entropy_of_an_impossible_target_is_finite(loss_inputs):
     h, table, targets, weight = loss_inputs
     value, gradients = ValueAndGradients(
-        OutputLoss(mstype.float32), np.float32(1), (0, 1), takes_first=True
+        CrossEntropy(Head(mstype.float32)), np.float32(1), (0, 1), takes_first=True
     )(h * 1e3, table, targets, weight)
     for result in (value, *gradients):
         assert np.isfinite(result.asnumpy()).all()

@@ -6,9 +6,9 @@ largest entry of its tensor.
 
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
-from model.llama import Llama
+from model.llama import Llama, Logits
 from tests.golden.numpy_llama import loss_logits_gradients
 from tests.model.cases import Gradients, batch, lively, tensors, tiny_config, values
 
@@ -75,15 +75,6 @@ def test_numpy_gradients_by_finite_differences():
         ]
         slope = (losses[0] - losses[1]) / 2e-5
         np.testing.assert_allclose((gradients[name] * direction).sum(), slope, rtol=1e-6)
-
-
-class Logits(nn.Cell):
-    def __init__(self, network):
-        super().__init__(auto_prefix=False)  # parameters keep their names
-        self.network = network
-
-    def construct(self, tokens, segment_ids):
-        return self.network.logits(tokens, segment_ids)
 
 
 @pytest.fixture(scope="module")

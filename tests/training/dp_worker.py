@@ -10,8 +10,10 @@ from model.config import ModelConfig
 from model.llama import Llama
 from runs.device import select_device
 from training.config import TrainConfig
-from training.dataset import RowStream, batches
+from training.feeds.base import RankRows, batches
+from training.feeds.tokens import TokenFeed
 from training.heldout import HeldOut
+from training.objectives.cross_entropy import NextToken
 from training.parallel import World, join_world
 from training.step import TrainStep
 
@@ -41,12 +43,14 @@ def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
     shape = {"dim": 16, "n_layers": 1, "n_heads": 2, "max_seq_len": SEQ_LEN, "vocab_size": 64}
     network = Llama(ModelConfig(**shape, dropout=0.1))
     config = TrainConfig(max_steps=STEPS + 1, warmup_steps=0, learning_rate=1e-2, **options)
-    step = TrainStep(network, config, world=world, drops=True)
+    objective, feed = NextToken(network), TokenFeed(file, file, SEQ_LEN, 2, 1)
+    step = TrainStep(objective, config, world=world, drops=True)
     rows = STEPS * GLOBAL_BATCH // world.size
-    stream = RowStream(file, SEQ_LEN, 2, 1, 0, rows, world.rank, world.size)
+    own = RankRows(feed, 0, rows, world.rank, world.size)
+    micro_batch = GLOBAL_BATCH // world.size
     losses = []
     for number, batch in enumerate(
-        batches(stream, GLOBAL_BATCH // world.size).create_dict_iterator(output_numpy=True), 1
+        batches(own, feed.columns, micro_batch).create_dict_iterator(output_numpy=True), 1
     ):
         losses.append(float(step(*map(Tensor, batch.values()))[0]))
         if number == STEPS // 2:  # as a resumed run does
@@ -54,7 +58,7 @@ def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
     if world.rank == world.size - 1:
         batch["loss_weight"] = batch["loss_weight"] * np.inf
     bad_steps = int(step(*map(Tensor, batch.values()))[3])
-    nats = HeldOut(network, file, 2, 2, world).evaluate().nats
+    nats = HeldOut(objective, feed.held_out, 2, world).evaluate().nats
     weights = {p.name: p.asnumpy() for p in network.get_parameters()}
     moments = step.optimizer.moments()
     figures = {"nats": nats, "bytes": step.optimizer.n_bytes, "bad_steps": bad_steps}

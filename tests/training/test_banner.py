@@ -1,43 +1,46 @@
 """What is said before the first step."""
 
 import dataclasses
+import types
 
 from runs.device import explain_device
-from tests.training.hooks.cases import PLAN
+from tests.training.hooks.cases import prepared_run
 from training.banner import banner, parameters_line, time_line
-from training.config import TrainConfig
 from training.parallel import World
 
 
 def test_the_lines():
-    config = TrainConfig(max_steps=40, tokens_per_step=64, micro_batch=2)
-    lines = banner(PLAN, config, "CPU (auto: no GPU found)", "float32", World(0, 2), 1e9)
+    lines = banner(prepared_run(world=World(0, 1)))
     assert lines[0] == (
-        "device CPU (auto: no GPU found), 2 ranks, products in float32, all else in float32"
+        "device CPU (auto: no Ascend and no GPU found), 1 process, products in float32, "
+        "all else in float32"
     )
     assert "run: 40 steps of 64 tokens (2 x 2 rows a rank), 2.56 epochs" in lines[4]
     assert lines[5].startswith("memory: about 0.6 GiB a rank, the framework included")
+    assert banner(prepared_run(world=World(0, 2)))[0].count("2 ranks") == 1
 
 
 def test_parameters_split_into_embedding_blocks_and_head():
     # blocks: 2 * 16 * 32 + 3 * 16 * 64 + 2 * 16 in the one block, and 16 of the last norm
-    assert PLAN.model.hidden_dim == 64
+    model = prepared_run().model
+    assert model.hidden_dim == 64
     blocks = 1024 + 3072 + 32 + 16
     line = f"embedding 1,024 + blocks {blocks:,} + head "
-    assert parameters_line(PLAN) == (
+    assert parameters_line(model) == (
         f"parameters: {1024 + blocks:,} = {line}0, it shares the embedding"
     )
-    untied = dataclasses.replace(PLAN, model=dataclasses.replace(PLAN.model, tie_embeddings=False))
+    untied = dataclasses.replace(model, tie_embeddings=False)
     assert parameters_line(untied) == f"parameters: {2048 + blocks:,} = {line}1,024"
 
 
 def test_the_time_and_where_it_comes_from():
     # 40 steps of 64 tokens; at 60 % of the peak they take 100 s.
-    peak = PLAN.model.flops_per_token() * 40 * 64 / 60
-    line = time_line(PLAN, "CPU", peak, 0, [])
+    peak = prepared_run().model.flops_per_token() * 40 * 64 / 60
+    line = time_line(prepared_run(peak_flops=peak), [])
     assert line.startswith("time: about 0:01:40 for 40 steps, if they reach 60% (assumed, not")
     past = [{"step": 10, "mfu": 0.3}, {"step": 10, "val_loss": 1.0}, {"step": 20, "mfu": 0.3}]
-    line = time_line(PLAN, "CPU", peak, 20, past)
+    half_done = types.SimpleNamespace(step=20)
+    line = time_line(prepared_run(peak_flops=peak, checkpoint=half_done), past)
     assert line.startswith("time: about 0:01:40 for 20 steps, if they reach 30% (as before in")
 
 

@@ -8,6 +8,7 @@ from model.dropout import row_keys
 from model.llama import Llama
 from tests.model.cases import batch, lively, tiny_config
 from training.config import TrainConfig
+from training.objectives.cross_entropy import NextToken
 from training.parallel import World
 from training.step import TrainStep
 
@@ -17,7 +18,9 @@ CONFIG = TrainConfig(max_steps=10, warmup_steps=0, learning_rate=1e-2)
 
 
 def step_cell(**options) -> TrainStep:
-    return TrainStep(lively(Llama(tiny_config(dropout=0.2))), CONFIG, drops=True, **options)
+    return TrainStep(
+        NextToken(lively(Llama(tiny_config(dropout=0.2)))), CONFIG, drops=True, **options
+    )
 
 
 def run(step: TrainStep, fields) -> float:

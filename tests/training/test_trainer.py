@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from mindspore import dtype as mstype
 
 from common.errors import UserError
 from corpus.pipeline import build
@@ -12,9 +13,10 @@ from recipe import load_recipe
 from runs.checkpoint import WEIGHTS, copy_values
 from runs.run import Run, newest_run
 from tests.evaluation.cases import REPO, make_run
+from training.feeds.tokens import TokenFeed, open_checked
 from training.parallel import World
-from training.plan import make_plan
-from training.trainer import check_same_data, fit_vocabulary, open_checked, train
+from training.prepared import PreparedRun
+from training.trainer import check_same_data, fit_vocabulary, train
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -46,7 +48,7 @@ def test_a_token_outside_the_vocabulary(run):
     ids[5] = 60_000
     ids.tofile(path)
     with pytest.raises(UserError, match="token id 60000 at position 5"):
-        open_checked(run.recipe, run.tokenizer())
+        open_checked(run.recipe.data.dir, run.tokenizer())
 
 
 def test_an_odd_file(run):
@@ -82,10 +84,10 @@ def test_another_optimizer(run):
 
 
 def test_other_data_under_a_run(run):
-    train_file, _ = open_checked(run.recipe, run.tokenizer())
+    train_file, _ = open_checked(run.recipe.data.dir, run.tokenizer())
     weights = copy_values(list(run.load_model().get_parameters()))
-    checkpoint = run.checkpoints.save(30, weights, {}, {"data": train_file.fingerprint})
-    check_same_data(checkpoint, train_file)
+    run.checkpoints.save(30, weights, {}, {"data": train_file.fingerprint})
+    check_same_data(prepared(run))
     elsewhere = dataclasses.replace(run.recipe.data, seed=7, dir=f"{run.recipe.data.dir}-7")
     build(run.recipe.tokenizer, elsewhere)
     with pytest.raises(UserError, match="step_00000030 was trained on other contents"):
@@ -132,25 +134,25 @@ def test_bfloat16_on_the_cpu(run):
         train(changed(run, "train", compute_dtype="bfloat16"))
 
 
+def prepared(run: Run, world: World | None = None) -> PreparedRun:
+    tokenizer, recipe = run.tokenizer(), run.recipe
+    files = open_checked(recipe.data.dir, tokenizer)
+    feed = TokenFeed(*files, recipe.model.max_seq_len, tokenizer.eos_id, recipe.train.seed)
+    return PreparedRun(run, tokenizer, feed, "CPU", mstype.float32, world or World())
+
+
 def test_ranks_that_cannot_share_the_batch(run):
-    train_file, val_file = open_checked(run.recipe, run.tokenizer())
     with pytest.raises(UserError, match="with 3 ranks it must be a multiple of .* = 768"):
-        make_plan(run.recipe, run.recipe.model, train_file, val_file, World(0, 3))
-    plan = make_plan(run.recipe, run.recipe.model, train_file, val_file, World())
-    assert (plan.rows_per_step, plan.micro_batches) == (4, 1)
-    assert plan.epochs == pytest.approx(20 * 256 / train_file.n_tokens)
+        prepared(run, World(0, 3))
+    alone = prepared(run)
+    assert (alone.rows_per_step, alone.micro_batches) == (4, 1)
+    assert alone.epochs == pytest.approx(20 * 256 / alone.feed.train.n_tokens)
 
 
 def test_data_shorter_than_a_row(run):
-    train_file, val_file = open_checked(run.recipe, run.tokenizer())
-    long = dataclasses.replace(run.recipe.model, max_seq_len=1 << 16)
-    recipe = dataclasses.replace(
-        run.recipe,
-        model=long,
-        train=dataclasses.replace(run.recipe.train, micro_batch=1, tokens_per_step=1 << 16),
-    )
+    files = open_checked(run.recipe.data.dir, run.tokenizer())
     with pytest.raises(UserError, match="fewer than one row"):
-        make_plan(recipe, long, train_file, val_file, World())
+        TokenFeed(*files, 1 << 16, 2, 0)
 
 
 def test_the_newest_run_is_the_one_started_last(run, tmp_path):

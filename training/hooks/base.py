@@ -5,7 +5,7 @@ from typing import Any
 
 from mindspore import Callback
 
-from training.plan import Plan
+from training.prepared import PreparedRun
 
 Record = Mapping[str, Any]
 """A line of metrics.jsonl; a number that was not finite is None."""
@@ -14,20 +14,20 @@ Record = Mapping[str, Any]
 class StepCallback(Callback):
     """A callback that is called once an optimizer step instead of once a micro-batch."""
 
-    def __init__(self, plan: Plan, start_step: int):
+    def __init__(self, prepared: PreparedRun):
         super().__init__()
-        self.plan, self.start_step = plan, start_step
+        self.prepared, self.start_step = prepared, prepared.start_step
 
     def on_train_step_end(self, run_context):
         """Pass on the last micro-batch of each optimizer step."""
         args = run_context.original_args()
-        updates, rest = divmod(args.cur_step_num, self.plan.micro_batches)
+        updates, rest = divmod(args.cur_step_num, self.prepared.micro_batches)
         if rest == 0:
             self.on_step(self.start_step + updates, args.net_outputs, run_context)
 
     def is_due(self, step: int, interval: int) -> bool:
         """Whether something that happens every `interval` steps and at the end is due."""
-        return step % interval == 0 or step == self.plan.max_steps
+        return step % interval == 0 or step == self.prepared.max_steps
 
 
 class RecordHook:

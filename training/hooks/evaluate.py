@@ -4,8 +4,8 @@ import logging
 
 from training.heldout import HeldOut
 from training.hooks.base import StepCallback
-from training.hooks.metrics import Metrics
-from training.plan import Plan
+from training.hooks.metrics import Metrics, figures
+from training.prepared import PreparedRun
 
 log = logging.getLogger(__name__)
 
@@ -13,18 +13,11 @@ log = logging.getLogger(__name__)
 class Evaluate(StepCallback):
     """Held-out loss every `interval` steps and after the last one; all ranks take part."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        start_step: int,
-        held_out: HeldOut,
-        interval: int,
-        rows: int,
-        metrics: Metrics | None = None,
-    ):
+    def __init__(self, prepared: PreparedRun, held_out: HeldOut, metrics: Metrics | None = None):
         """Without `metrics`, as on every rank but the first, the result is not written down."""
-        super().__init__(plan, start_step)
-        self.metrics, self.held_out, self.interval, self.rows = metrics, held_out, interval, rows
+        super().__init__(prepared)
+        self.metrics, self.held_out = metrics, held_out
+        self.interval, self.rows = prepared.config.eval_interval, prepared.config.eval_rows
         self.losses: dict[int, float] = {}
         """held-out loss by step"""
 
@@ -38,10 +31,12 @@ class Evaluate(StepCallback):
         with self.metrics.paused():
             result = self.held_out.evaluate(self.rows)
         log.info(
-            f"step {step:>6,}/{self.plan.max_steps:,}  held-out loss {result.loss:.4f}  "
-            f"perplexity {result.perplexity:.2f}  bits/byte {result.bits_per_byte:.3f}"
+            f"step {step:>6,}/{self.prepared.max_steps:,}  held-out loss {result.loss:.4f}  "
+            f"{figures(result.measures)}perplexity {result.perplexity:.2f}  "
+            f"bits/byte {result.bits_per_byte:.3f}"
         )
         self.losses[step] = result.loss
+        measures = {f"val_{name}": value for name, value in result.measures.items()}
         self.metrics.records.add(
-            step=step, val_loss=result.loss, bits_per_byte=result.bits_per_byte
+            step=step, val_loss=result.loss, bits_per_byte=result.bits_per_byte, **measures
         )

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import mindspore as ms
+from mindspore import Callback
 
-from runs.checkpoint import Checkpoint, copy_values
-from runs.run import METRICS, Run
+from runs.checkpoint import copy_values
+from runs.run import METRICS
 from training.heldout import HeldOut
-from training.hooks.base import StepCallback
 from training.hooks.evaluate import Evaluate
 from training.hooks.metrics import Metrics
 from training.hooks.records import Records
@@ -16,63 +16,67 @@ from training.hooks.report import TrainingReport
 from training.hooks.save import Save
 from training.hooks.spike import SpikeWarning
 from training.hooks.stop_when_bad import StopWhenBad
-from training.plan import Plan
+from training.objectives.base import Objective
+from training.prepared import PreparedRun
 from training.signals import StopSignal
 from training.step import TrainStep
 
 
-def open_records(run: Run, banner: Sequence[str]) -> Records:
+def open_records(prepared: PreparedRun, banner: Sequence[str]) -> Records:
     """The records of a run whose directory exists, with all that reads along; for rank 0 only.
 
     Raises:
         UserError: a logger cannot begin.
     """
+    run = prepared.run
     past = run.metrics()
     asked = [logger.begin(run, past) for logger in find_loggers(run.recipe.train.loggers)]
     return Records(run.path / METRICS, [SpikeWarning(past), TrainingReport(run, banner), *asked])
 
 
 def make_callbacks(
-    run: Run,
-    plan: Plan,
-    checkpoint: Checkpoint | None,
-    stop: StopSignal,
+    prepared: PreparedRun,
+    objective: Objective,
     step_cell: TrainStep,
-    held_out: HeldOut,
+    stop: StopSignal,
     records: Records | None,
-    peak_flops: float,
-) -> list[StepCallback]:
-    """The callbacks of this rank, for a run that starts from `checkpoint`.
+) -> list[Callback]:
+    """The callbacks of this rank. Only rank 0 has `records`, and only it writes."""
+    metrics = Metrics(prepared, records, objective.measures) if records else None
+    feed, world = prepared.feed, prepared.world
+    held_out = HeldOut(objective, feed.held_out, prepared.config.micro_batch, world)
+    evaluate = Evaluate(prepared, held_out, metrics)
+    save = Save(prepared, snapshots(prepared, objective, step_cell, evaluate), stop)
+    guard = StopWhenBad(prepared, save)
+    return [*feed.hooks(), *(hook for hook in (metrics, evaluate, save, guard) if hook)]
 
-    Only rank 0 has `records`, and only it writes. `peak_flops` is that of all ranks.
+
+def snapshots(
+    prepared: PreparedRun, objective: Objective, step_cell: TrainStep, evaluate: Evaluate
+) -> Callable[[int], Callable[[], None] | None]:
+    """A function that copies the state after a step and returns what writes the copy.
+
+    Only the first rank writes; on the others it returns None.
     """
-    config, dtype = run.recipe.train, held_out.network.compute_dtype
-    start_step = checkpoint.step if checkpoint else 0
-    elapsed = checkpoint.state()["elapsed_s"] if checkpoint else 0.0
-    weights, optimizer = list(held_out.network.get_parameters()), step_cell.optimizer
-    metrics = None
-    if records is not None:
-        metrics = Metrics(plan, start_step, records, config.log_interval, peak_flops, elapsed)
-    evaluate = Evaluate(plan, start_step, held_out, config.eval_interval, config.eval_rows, metrics)
+    weights, optimizer = list(objective.get_parameters()), step_cell.optimizer
+    metrics = evaluate.metrics
 
     def snapshot(step: int) -> Callable[[], None] | None:
         if metrics is None:
-            if config.shard_optimizer:
+            if prepared.config.shard_optimizer:
                 optimizer.moments()  # the first rank gathers them from all
             return None
         state = {
-            "tokens": step * plan.tokens_per_step,
-            "data": plan.data,
+            "tokens": step * prepared.tokens_per_step,
+            "data": prepared.feed.fingerprint,
             "val_loss": evaluate.losses.get(step),
             "elapsed_s": metrics.elapsed,
             "device": ms.get_context("device_target"),
-            "compute_dtype": str(dtype).lower(),
+            "compute_dtype": str(prepared.dtype).lower(),
         }
         with metrics.paused():
             values = copy_values(weights)
             moments = optimizer.moments() | copy_values(step_cell.counters())
-        return lambda: run.checkpoints.save(step, values, moments, state)
+        return lambda: prepared.run.checkpoints.save(step, values, moments, state)
 
-    save = Save(plan, start_step, snapshot, config.save_interval, stop)
-    guard = StopWhenBad(plan, start_step, config.max_bad_steps, save)
-    return [hook for hook in (metrics, evaluate, save, guard) if hook]
+    return snapshot

@@ -3,13 +3,13 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
 from training.hooks.base import StepCallback
 from training.hooks.records import Records
-from training.plan import Plan
+from training.prepared import PreparedRun
 
 log = logging.getLogger(__name__)
 
@@ -23,26 +23,20 @@ class Metrics(StepCallback):
     ranks. That product is in the compute type, which on the CPU is float32.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        start_step: int,
-        records: Records,
-        interval: int,
-        peak_flops: float,
-        elapsed: float = 0.0,
-    ):
-        """`peak_flops` of all ranks; `elapsed` seconds were spent before this start."""
-        super().__init__(plan, start_step)
-        self.records, self.interval, self.peak_flops = records, interval, peak_flops
-        self.losses, self.timed_steps = [], 0
+    def __init__(self, prepared: PreparedRun, records: Records, names: Sequence[str] = ()):
+        """`names` are those of the objective's measures."""
+        super().__init__(prepared)
+        self.records, self.names, self.interval = records, names, prepared.config.log_interval
+        self.outputs, self.timed_steps = [], 0
         self.mark = time.perf_counter()
-        self.started = self.mark - elapsed
-        self.progress = tqdm(total=plan.max_steps, initial=start_step, unit="step", disable=None)
+        self.started = self.mark - prepared.elapsed
+        self.progress = tqdm(
+            total=prepared.max_steps, initial=self.start_step, unit="step", disable=None
+        )
 
     def on_step(self, step, outputs, run_context):
         """Keep the loss; every `interval` steps say how things stand."""
-        self.losses.append(outputs[0])
+        self.outputs.append(outputs)
         self.timed_steps += 1
         self.progress.update()
         if step == self.start_step + 1 and not self.is_due(step, self.interval):
@@ -66,27 +60,39 @@ class Metrics(StepCallback):
         return time.perf_counter() - self.started
 
     def _report(self, step: int, grad_norm: float, lr: float) -> None:
-        loss = sum(float(value) for value in self.losses) / len(self.losses)
+        prepared = self.prepared
+        loss, measures = self._means()
         now = time.perf_counter()
-        speed = self.timed_steps * self.plan.tokens_per_step / (now - self.mark)
-        mfu = speed * self.plan.model.flops_per_token() / self.peak_flops
-        eta = (self.plan.max_steps - step) * self.plan.tokens_per_step / speed
+        speed = self.timed_steps * prepared.tokens_per_step / (now - self.mark)
+        mfu = speed * prepared.model.flops_per_token() / prepared.peak_flops
+        eta = (prepared.max_steps - step) * prepared.tokens_per_step / speed
         log.info(
-            f"step {step:>6,}/{self.plan.max_steps:,} {step / self.plan.max_steps:4.0%}  "
-            f"loss {loss:.4f}  lr {lr:.2e}  grad norm {grad_norm:.2f}  {speed:,.0f} tokens/s  "
+            f"step {step:>6,}/{prepared.max_steps:,} {step / prepared.max_steps:4.0%}  "
+            f"loss {loss:.4f}  {figures(measures)}lr {lr:.2e}  grad norm {grad_norm:.2f}  "
+            f"{speed:,.0f} tokens/s  "
             f"MFU {mfu:.0%}  elapsed {clock(self.elapsed)}  ETA {clock(eta)}"
         )
         self.records.add(
             step=step,
-            tokens=step * self.plan.tokens_per_step,
+            tokens=step * prepared.tokens_per_step,
             loss=loss,
             lr=lr,
             grad_norm=grad_norm,
             tokens_per_s=speed,
             mfu=mfu,
             elapsed_s=self.elapsed,
+            **measures,
         )
-        self.losses, self.timed_steps, self.mark = [], 0, now
+        self.outputs, self.timed_steps, self.mark = [], 0, now
+
+    def _means(self) -> tuple[float, dict[str, float]]:
+        """Loss and measures, each the mean over the steps since the last record."""
+        steps = self.outputs
+        loss = sum(float(outputs[0]) for outputs in steps) / len(steps)
+        if not self.names:
+            return loss, {}
+        values = sum(outputs[4].asnumpy() for outputs in steps) / len(steps)
+        return loss, dict(zip(self.names, map(float, values)))
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -94,6 +100,11 @@ class Metrics(StepCallback):
         begin = time.perf_counter()
         yield
         self.mark += time.perf_counter() - begin
+
+
+def figures(measures: Mapping[str, float]) -> str:
+    """Measures as they stand in a log line: "accuracy 0.713  margin 0.201  "."""
+    return "".join(f"{name.replace('_', ' ')} {value:.3f}  " for name, value in measures.items())
 
 
 def clock(seconds: float) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from common.errors import UserError
 from training.hooks.base import StepCallback
 from training.parallel import values_of_all
-from training.plan import Plan
+from training.prepared import PreparedRun
 from training.signals import StopSignal
 
 log = logging.getLogger(__name__)
@@ -21,18 +21,17 @@ class Save(StepCallback):
 
     def __init__(
         self,
-        plan: Plan,
-        start_step: int,
+        prepared: PreparedRun,
         snapshot: Callable[[int], Callable[[], None] | None],
-        interval: int,
         stop: StopSignal,
     ):
         """`snapshot` copies the state of a step and returns what writes the copy.
 
         On ranks other than the first it returns None.
         """
-        super().__init__(plan, start_step)
-        self.snapshot, self.interval, self.stop = snapshot, interval, stop
+        super().__init__(prepared)
+        self.snapshot, self.stop = snapshot, stop
+        self.interval = prepared.config.save_interval
         self.thread = ThreadPoolExecutor(max_workers=1)
         self.writing: tuple[int, Future] | None = None
 

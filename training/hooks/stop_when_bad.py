@@ -3,15 +3,15 @@
 from common.errors import UserError
 from training.hooks.base import StepCallback
 from training.hooks.save import Save
-from training.plan import Plan
+from training.prepared import PreparedRun
 
 
 class StopWhenBad(StepCallback):
     """Save and end the run when too many steps in a row had a gradient that is not finite."""
 
-    def __init__(self, plan: Plan, start_step: int, limit: int, save: Save):
-        super().__init__(plan, start_step)
-        self.limit, self.save = limit, save
+    def __init__(self, prepared: PreparedRun, save: Save):
+        super().__init__(prepared)
+        self.limit, self.save = prepared.config.max_bad_steps, save
 
     def on_step(self, step, outputs, run_context):
         """Count what `TrainStep` counted; reading it only now and then keeps devices busy.

@@ -12,9 +12,10 @@ from gguf.quants import dequantize
 from mindspore import Tensor
 
 from common.errors import UserError
-from interop.exporter import Scores, export, load
+from interop.exporter import export, load
 from interop.gguf import format as gguf_writer
 from interop.rope_layout import interleave
+from model.llama import Logits
 from tests.interop.cases import FORMS, make_run
 from tests.interop.vocabularies import trained
 
@@ -150,7 +151,7 @@ def test_llama_cpp_agrees(form, dtype, tmp_path):
         [python, "-c", LLAMA_CPP, tmp_path / "model.gguf"],
         input=json.dumps(TEXTS), capture_output=True, text=True, check=True,
     )  # fmt: skip
-    scores = Scores(network)
+    scores = Logits(network)
     for text, (ids, likeliest) in zip(TEXTS, json.loads(done.stdout)):
         assert ids == [tokenizer.eos_id, *tokenizer.encode(text)]
         row = np.zeros((1, network.config.max_seq_len), np.int32)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from interop.exporter import PROMPT, Scores, load, prompt_scores
+from interop.exporter import PROMPT, load, prompt_logits
 from interop.hf.format import INDEX, MODEL, read_hf, write_hf
 from interop.safetensors_file import SafetensorsFile, write_safetensors
+from model.llama import Logits
 from tests.interop.cases import FORMS, make_run, weights_of
 
 torch = pytest.importorskip("torch")
@@ -35,7 +36,7 @@ def folder(run, tmp_path_factory):
 def test_transformers_gives_our_scores(form, tokenizer, graph_mode, tmp_path):
     run = make_run(tmp_path, tokenizer, **FORMS[form])
     network, exported = export(run, tmp_path / "hf")
-    ours = prompt_scores(Scores(network), tokenizer)
+    ours = prompt_logits(Logits(network), tokenizer)
     model, loading = transformers.AutoModelForCausalLM.from_pretrained(
         tmp_path / "hf", output_loading_info=True
     )

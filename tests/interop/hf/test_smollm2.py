@@ -10,10 +10,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from common.errors import UserError
 from corpus.demo_corpus import Package, fetch
-from interop.exporter import Scores
 from interop.gguf.file import GGUFFile
 from interop.gguf.reader import read_gguf
-from model.llama import Llama
+from model.llama import Llama, Logits
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("graph_mode")]
 
@@ -73,7 +72,7 @@ def scores(path):
     assert sum(value.size for value in weights.values()) == config.n_params() == 134_515_008
     for parameter in network.get_parameters():
         parameter.set_data(Tensor(weights[parameter.name]))
-    run = Scores(network)
+    run = Logits(network)
 
     @functools.cache
     def score(ids: tuple[int, ...]) -> np.ndarray:

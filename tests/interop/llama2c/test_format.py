@@ -10,11 +10,12 @@ import pytest
 from mindspore import Tensor
 
 from common.errors import UserError
-from interop.exporter import Scores, export, load
+from interop.exporter import export, load
 from interop.llama2c import format as llama2c
 from interop.llama2c import q8 as llama2c_q8
 from interop.llama2c.tokenizer import tokenizer_bin
 from interop.pieces import read_pieces
+from model.llama import Logits
 from tests.interop.cases import FORMS, corpus_texts, make_run
 from tests.interop.llama2c_reference import Model, Vocabulary
 from tests.interop.vocabularies import trained
@@ -36,7 +37,7 @@ class Ours:
 
     def __init__(self, run):
         self.network, self.exported = load(run, "float32")
-        self.tokenizer, self.scores = self.exported.tokenizer, Scores(self.network)
+        self.tokenizer, self.scores = self.exported.tokenizer, Logits(self.network)
 
     def logits(self, ids) -> np.ndarray:
         """Scores after each id, (t, V); padded to one length, so one compilation."""

@@ -1,25 +1,41 @@
-"""A plan, what MindSpore hands to a callback, records, and what TensorBoard shows of them."""
+"""A prepared run, what a callback gets, records, and what TensorBoard shows of them."""
 
 import struct
 import types
 from pathlib import Path
 
+from mindspore import dtype as mstype
 from tensorboardX.proto.event_pb2 import Event
 
-from model.config import ModelConfig
-from training.plan import Plan
+from recipe import REPO, load_recipe
+from runs.run import Run
+from training.parallel import World
+from training.prepared import PreparedRun
 
-PLAN = Plan(
-    model=ModelConfig(dim=16, n_layers=1, n_heads=2, max_seq_len=16, vocab_size=64),
-    max_steps=40,
-    tokens_per_step=64,
-    micro_batch=2,
-    micro_batches=2,
-    rows_per_step=4,
-    train_tokens=1000,
-    val_tokens=100,
-    data="ids",
+DEBUG = REPO / "configs" / "debug.yaml"
+
+OPTIONS = (
+    *("--model.dim", "16", "--model.n_layers", "1", "--model.n_heads", "2"),
+    *("--model.max_seq_len", "16", "--model.vocab_size", "64", "--tokenizer.path", "none"),
+    *("--train.max_steps", "40", "--train.tokens_per_step", "64", "--train.micro_batch", "2"),
 )
+
+
+def prepared_run(
+    *options: str, world: World | None = None, peak_flops: float = 1e9, **known
+) -> PreparedRun:
+    """A run of a tiny network for 40 steps of two micro-batches, without data or a directory.
+
+    `known` are attributes that would be measured or looked for, such as `elapsed`.
+    """
+    recipe = load_recipe(DEBUG, [*OPTIONS, *options])
+    feed = types.SimpleNamespace(
+        epoch_tokens=1000, fingerprint="ids", description=lambda: "1,000 training tokens"
+    )
+    run = Run(Path("no such folder"), recipe)
+    prepared = PreparedRun(run, None, feed, "CPU", mstype.float32, world or World())
+    vars(prepared).update(peak_flops=peak_flops, **known)
+    return prepared
 
 
 class Context:

@@ -3,14 +3,16 @@
 import threading
 
 from common.errors import UserError
-from tests.training.hooks.cases import PLAN, Context
+from tests.training.hooks.cases import Context, prepared_run
 from training.hooks.save import Save
 from training.signals import StopSignal
 
 
 def saver(write) -> Save:
     """Saves every 10 steps; `write` gets the step."""
-    return Save(PLAN, 0, lambda step: lambda: write(step), 10, StopSignal())
+    return Save(
+        prepared_run("--train.save_interval", "10"), lambda step: lambda: write(step), StopSignal()
+    )
 
 
 def test_a_checkpoint_is_written_while_training_goes_on():

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import UserError
-from tests.training.hooks.cases import PLAN, Context
+from tests.training.hooks.cases import Context, prepared_run
 from training.hooks.save import Save
 from training.hooks.stop_when_bad import StopWhenBad
 from training.signals import StopSignal
@@ -11,8 +11,9 @@ from training.signals import StopSignal
 
 def test_a_run_of_bad_steps_is_saved_and_ends_with_a_sentence():
     written = []
-    save = Save(PLAN, 0, lambda step: lambda: written.append(step), 10, StopSignal())
-    guard = StopWhenBad(PLAN, 0, 5, save)
+    prepared = prepared_run("--train.max_bad_steps", "5")
+    save = Save(prepared, lambda step: lambda: written.append(step), StopSignal())
+    guard = StopWhenBad(prepared, save)
     guard.on_step(10, (0, 0, 0, 4), Context())
     guard.on_step(11, (0, 0, 0, 5), Context())
     assert not written

@@ -128,7 +128,7 @@ def run(step: TrainStep, batch) -> list[float]:
 
 
 def state(step: TrainStep) -> dict[str, np.ndarray]:
-    weights = {p.name: p.asnumpy().copy() for p in step.network.get_parameters()}
+    weights = {p.name: p.asnumpy().copy() for p in step.optimizer.weights}
     return weights | step.optimizer.moments()
 
 

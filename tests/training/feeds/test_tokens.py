@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from corpus.token_file import TokenFile, TokenFileWriter
-from training.dataset import RowStream, batch_fields, batches, n_rows
+from training.feeds.base import RankRows, batches
+from training.feeds.tokens import TokenFeed, batch_fields, n_rows
 
 SEQ_LEN, EOS, TOKENS = 8, 2, 8 * 13 + 5
 
@@ -17,11 +18,15 @@ def file(tmp_path) -> TokenFile:
     return TokenFile.open(tmp_path / "ids.bin")
 
 
-def stream(file, start=0, length=13, rank=0, world=1, seed=7) -> RowStream:
-    return RowStream(file, SEQ_LEN, EOS, seed, start, length, rank, world)
+def feed(file, seed=7) -> TokenFeed:
+    return TokenFeed(file, file, SEQ_LEN, EOS, seed)
 
 
-def targets(rows: RowStream) -> list[int]:
+def stream(file, start=0, length=13, rank=0, world=1) -> RankRows:
+    return RankRows(feed(file), start, length, rank, world)
+
+
+def targets(rows: RankRows) -> list[int]:
     return [int(target) for i in range(len(rows)) for target in rows[i][1]]
 
 
@@ -31,12 +36,12 @@ def test_every_token_is_a_target_once_an_epoch(file):
 
 
 def test_epochs_are_shuffled_apart_and_have_no_seam(file):
-    order = [stream(file).row(position) for position in range(39)]
+    order = [feed(file).row_number(position) for position in range(39)]
     epochs = [order[:13], order[13:26], order[26:]]
     assert all(sorted(epoch) == list(range(13)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2] and epochs[0] != list(range(13))
-    assert order == [stream(file).row(position) for position in range(39)]
-    assert order != [stream(file, seed=8).row(position) for position in range(39)]
+    assert order == [feed(file).row_number(position) for position in range(39)]
+    assert order != [feed(file, seed=8).row_number(position) for position in range(39)]
 
 
 def test_ranks_share_the_rows_of_one_process(file):
@@ -62,7 +67,10 @@ def test_segments_end_with_their_eos():
 
 def test_the_pipeline_keeps_the_order(file):
     rows = stream(file, length=12)
-    seen = [batch["tokens"] for batch in batches(rows, 4).create_dict_iterator(output_numpy=True)]
+    seen = [
+        batch["tokens"]
+        for batch in batches(rows, TokenFeed.columns, 4).create_dict_iterator(output_numpy=True)
+    ]
     assert [batch.shape for batch in seen] == [(4, SEQ_LEN)] * 3
     assert np.array_equal(np.concatenate(seen), [rows[i][0] for i in range(12)])
     assert all(batch.dtype == np.int32 for batch in seen)

@@ -1,0 +1,169 @@
+"""The output layer: logits, the summed cross-entropy, and log-probabilities of chosen ids.
+
+A network's hidden states h are (rows, D) float32, the table is (V, D) float32, targets are (rows,)
+int32. The logits of all rows, (rows, V), would be the largest tensor of a step; the forms with a
+gradient of their own therefore take a chunk of rows at a time and keep no logits.
+"""
+
+import numpy as np
+from mindspore import dtype as mstype
+from mindspore import nn, ops
+
+BYTES_FLOAT32 = 4
+CHUNK_BYTES = 128 << 20
+# The smallest normal float32: keeps log() finite where a probability underflows.
+TINY = float(np.finfo(np.float32).tiny)
+
+
+def chunk_rows(rows: int, vocab_size: int, chunk_bytes: int = CHUNK_BYTES) -> int:
+    """How many of `rows` to take at a time, in equal chunks whose logits fit `chunk_bytes`."""
+    n_chunks = -(-rows * vocab_size * BYTES_FLOAT32 // chunk_bytes)
+    return -(-rows // n_chunks)
+
+
+class Head(nn.Cell):
+    """logits = h table^T, the product in the compute type, the result in float32."""
+
+    def __init__(self, compute_dtype):
+        super().__init__()
+        self.compute_dtype = compute_dtype
+        self.product = ops.MatMul(transpose_b=True)
+
+    def construct(self, h, table):
+        """Logits of every id: (rows, V) float32."""
+        h, table = h.astype(self.compute_dtype), table.astype(self.compute_dtype)
+        return self.product(h, table).astype(mstype.float32)
+
+
+class PlainCrossEntropy(nn.Cell):
+    """The reference form: sum of weight * -log softmax(h table^T)[target], softmax in float32.
+
+    Called with (h, table, targets, weight), weight being (rows,) float32. Returns a scalar in
+    nats, and what the gradient needs beside the inputs (here nothing).
+    """
+
+    def __init__(self, head: Head):
+        super().__init__()
+        self.head = head
+
+    def construct(self, h, table, targets, weight):
+        """Weighted sum of the losses in nats."""
+        losses = ops.cross_entropy(self.head(h, table), targets, reduction="none")
+        return ops.reduce_sum(losses * weight), None
+
+
+class CrossEntropy(PlainCrossEntropy):
+    """The same without ever holding all logits: value and gradient, a chunk of rows at a time.
+
+    With p = softmax(logits) and y the one-hot targets:
+
+        d loss / d logits = weight * (p - y)
+        d loss / d h      = weight * (p table - table[target])
+        d loss / d table  = p^T (weight * h), less weight * h in the rows of the targets
+
+    So the gradient is known as soon as the value is, and a chunk's logits are never needed again.
+    Neither y nor weight * p is formed: the weights scale the small factor of each product, and y
+    selects rows.
+
+    Args:
+        head: what makes the logits.
+        chunk_bytes: the logits of one chunk are at most so large.
+    """
+
+    def __init__(self, head: Head, chunk_bytes: int = CHUNK_BYTES):
+        super().__init__(head)
+        self.compute_dtype, self.chunk_bytes = head.compute_dtype, chunk_bytes
+        self.softmax = ops.Softmax(-1)
+        self.matmul = ops.MatMul()
+        self.transposed = ops.MatMul(transpose_a=True)
+
+    def construct(self, h, table, targets, weight):
+        """Weighted sum of the losses in nats, and its gradients of h and of table."""
+        rows = h.shape[0]
+        size = chunk_rows(rows, table.shape[0], self.chunk_bytes)
+        column = weight.reshape(-1, 1)
+        weighted, wanted = h * column, ops.gather(table, targets, 0)
+        values, dhs, dtable = (), (), None
+        for begin in range(0, rows, size):
+            end = min(begin + size, rows)
+            # Waits for the chunk before, whose logits are then free.
+            part = h[begin:end] if dtable is None else ops.depend(h[begin:end], dtable)
+            p = self.softmax(self.head(part, table))
+            likelihood = ops.gather_elements(p, 1, targets[begin:end].expand_dims(1)).reshape(-1)
+            losses = -ops.log(ops.maximum(likelihood, TINY))
+            values += (ops.reduce_sum(losses * weight[begin:end]),)
+            p = p.astype(self.compute_dtype)
+            dh = self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
+            dhs += ((dh - wanted[begin:end]) * column[begin:end],)
+            product = self.transposed(p, weighted[begin:end].astype(self.compute_dtype))
+            product = product.astype(mstype.float32)
+            dtable = product if dtable is None else dtable + product
+        dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), -weighted)
+        return sum(values), ops.concat(dhs), dtable
+
+    def bprop(self, h, table, targets, weight, out, dout):
+        """Gradients of h and table; targets and weight are data."""
+        return out[1] * dout[0], out[2] * dout[0], ops.zeros_like(targets), ops.zeros_like(weight)
+
+
+class PlainTokenLogProbs(nn.Cell):
+    """The reference form: log softmax(h table^T)[target] of each row, (rows,) float32, in nats."""
+
+    def __init__(self, head: Head):
+        super().__init__()
+        self.head = head
+        self.log_softmax = ops.LogSoftmax(-1)
+
+    def construct(self, h, table, targets):
+        """Log-probability of each row's target."""
+        log_probs = self.log_softmax(self.head(h, table))
+        return ops.gather_elements(log_probs, 1, targets.expand_dims(1)).reshape(-1)
+
+
+class TokenLogProbs(PlainTokenLogProbs):
+    """The same, a chunk of rows at a time, its logits made again for the gradient.
+
+    Unlike in `CrossEntropy`, the gradient g of each row's value is known only in the backward
+    pass. With p = softmax(logits) and y the one-hot targets:
+
+        d logits = g * (y - p)      dh = d logits table      dtable = d logits^T h
+    """
+
+    def __init__(self, head: Head, chunk_bytes: int = CHUNK_BYTES):
+        super().__init__(head)
+        self.compute_dtype, self.chunk_bytes = head.compute_dtype, chunk_bytes
+        self.softmax = ops.Softmax(-1)
+        self.matmul = ops.MatMul()
+        self.transposed = ops.MatMul(transpose_a=True)
+
+    def construct(self, h, table, targets):
+        """Log-probability of each row's target."""
+        rows = h.shape[0]
+        size = chunk_rows(rows, table.shape[0], self.chunk_bytes)
+        found = ()
+        for begin in range(0, rows, size):
+            end = begin + size if begin + size < rows else rows
+            part = ops.depend(h[begin:end], found[-1]) if found else h[begin:end]
+            log_probs = self.log_softmax(self.head(part, table))
+            found += (ops.gather_elements(log_probs, 1, targets[begin:end].expand_dims(1)),)
+        return ops.concat(found).reshape(-1)
+
+    def bprop(self, h, table, targets, out, dout):
+        """Gradients of h and table; targets are data."""
+        rows = h.shape[0]
+        size = chunk_rows(rows, table.shape[0], self.chunk_bytes)
+        column = dout.reshape(-1, 1)
+        weighted, wanted = h * column, ops.gather(table, targets, 0)
+        dhs, dtable = (), None
+        for begin in range(0, rows, size):
+            # Not min(): MindSpore finds no graph for the builtin in a gradient.
+            end = begin + size if begin + size < rows else rows
+            part = h[begin:end] if dtable is None else ops.depend(h[begin:end], dtable)
+            p = self.softmax(self.head(part, table)).astype(self.compute_dtype)
+            dh = self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
+            dhs += ((wanted[begin:end] - dh) * column[begin:end],)
+            product = self.transposed(p, weighted[begin:end].astype(self.compute_dtype))
+            product = -product.astype(mstype.float32)
+            dtable = product if dtable is None else dtable + product
+        dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), weighted)
+        return ops.concat(dhs), dtable, ops.zeros_like(targets)

@@ -1,0 +1,24 @@
+"""What every objective is: a cell from the columns of a batch to a sum, its count and measures."""
+
+from mindspore import nn
+
+from model.llama import Llama
+
+
+class Objective(nn.Cell):
+    """Called with the columns of a micro-batch, returns (loss_sum, denominator, measures).
+
+    `TrainStep` adds all three up over the micro-batches of a step and over the ranks. The loss
+    is loss_sum / denominator, and so is its gradient; a record shows each measure divided by the
+    denominator under its name in `measures`. All are float32 scalars, `measures` is a tuple.
+    """
+
+    columns: tuple[str, ...]
+    """names of the inputs, in order; each has a row of the micro-batch along its first axis"""
+    measures: tuple[str, ...] = ()
+    """names of what is summed beside the loss"""
+
+    def __init__(self, network: Llama):
+        """The network's parameters keep their names."""
+        super().__init__(auto_prefix=False)
+        self.network = network
