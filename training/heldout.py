@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -19,8 +19,6 @@ class HeldOutResult:
     nats: float
     tokens: int
     text_bytes: float
-    measures: dict[str, float] = field(default_factory=dict)
-    """the objective's measures, each a mean"""
 
     @property
     def loss(self) -> float:
@@ -36,6 +34,14 @@ class HeldOutResult:
     def bits_per_byte(self) -> float:
         """Bits a byte of text, <eos> included; independent of the tokenizer."""
         return self.nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
+
+
+@dataclass(frozen=True)
+class ObjectiveResult(HeldOutResult):
+    """What an objective says of held-out rows."""
+
+    measures: dict[str, float]
+    """the objective's measures by name, each a mean"""
 
 
 class _Sums(nn.Cell):
@@ -59,7 +65,7 @@ class HeldOut:
         self.rows, self.batch, self.world = rows, batch, world or World()
         self.reduce = all_reduce_sum()
 
-    def evaluate(self, rows: int = 0) -> HeldOutResult:
+    def evaluate(self, rows: int = 0) -> ObjectiveResult:
         """Loss over `rows` rows spread evenly over all of them; 0: over all."""
         rows = min(rows or len(self.rows), len(self.rows))
         chosen = np.arange(rows) * len(self.rows) // rows
@@ -71,7 +77,8 @@ class HeldOut:
             sums = self.reduce(Tensor(sums.astype(np.float32))).asnumpy()
         nats, tokens, *others = map(float, sums)
         measures = {name: value / tokens for name, value in zip(self.names, others)}
-        return HeldOutResult(nats, int(tokens), tokens * self.rows.bytes_per_token, measures)
+        text_bytes = tokens * self.rows.bytes_per_token
+        return ObjectiveResult(nats, int(tokens), text_bytes, measures)
 
     def _columns(self, chosen: Sequence[int]) -> list[np.ndarray]:
         """Columns of a full batch; missing rows count nothing."""
