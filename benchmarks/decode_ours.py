@@ -62,7 +62,7 @@ def timed(decoder, batch: int, new: int) -> tuple[float, list[int]]:
     sampling = Sampling(temperature=0, max_new_tokens=new)
     vocab_size = decoder.network.config.vocab_size
     start = time.perf_counter()
-    generation = Generation(decoder, prompts, sampling, START, vocab_size)
+    generation = Generation(decoder, prompts, sampling, START, (), vocab_size)
     ids = [token.token for token in generation if token.row == 0]
     return time.perf_counter() - start, ids
 

@@ -3,8 +3,7 @@
 PROMPT = 32
 """Ids of each prompt, with START."""
 START = 0
-"""The id that begins each; if it came again it would end a text, but greedy ids of random weights \
-repeat the prompt's."""
+"""The id that begins each prompt; no id ends a text."""
 WEIGHTS = "weights.npz"
 
 SHAPES = {

@@ -1,7 +1,7 @@
 """The loop that continues several texts at once."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,15 +20,17 @@ class NewToken:
     """logarithm of its probability in nats, as the model has it; None: not asked for"""
     likely: tuple[tuple[int, float], ...] = ()
     """the most likely ids here with their log-probabilities"""
+    ends: bool = False
+    """whether it is one of the end ids, and so the last of its row"""
 
 
 class Generation:
-    """The ids that continue prompts, one an unfinished prompt a step, without <eos>.
+    """The ids that continue prompts, one an unfinished prompt a step, without the end ids.
 
     A prompt is read as the beginning of a document, that is after an <eos>, as in training; an
     empty prompt continues that <eos> alone. <eos>, prompt and continuation fit the context
-    together. `stopped_by` says in the end of each why there are no more ids: "<eos>",
-    "max_new_tokens", "context" (it is full), or what `stop` was told.
+    together. `stopped_by` says in the end of each why there are no more ids: "<eos>" (one of
+    `end_ids` was chosen), "max_new_tokens", "context" (it is full), or the reason given to `stop`.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class Generation:
         decoder: Decoder,
         prompts: Sequence[Sequence[int]],
         sampling: Sampling,
-        eos_id: int,
+        start_id: int,
+        end_ids: Collection[int],
         vocab_size: int,
         samples: Sequence[int] | None = None,
         n_likely: int | None = None,
+        yield_ends: bool = False,
     ):
         """Ids from `vocab_size` on only pad the embedding, and are never sampled.
 
@@ -47,10 +51,13 @@ class Generation:
             decoder: the model.
             prompts: ids of each.
             sampling: the same for all.
-            eos_id: ends a text.
+            start_id: begins each document, the tokenizer's <eos>.
+            end_ids: each ends a text: <eos>, and the end of an answer in a dialogue.
             vocab_size: ids that stand for something.
             samples: number of each prompt's random stream; None: 0 for all.
             n_likely: tell log-probabilities, and those of so many most likely ids; None: none.
+            yield_ends: yield the chosen end id too, as reinforcement learning needs it: it is an
+                action like the others, and counts among `max_new_tokens`.
 
         Raises:
             ValueError: a prompt leaves no room in the context.
@@ -60,7 +67,8 @@ class Generation:
             self._check(prompt)
         self.decoder, self.sampling = decoder, sampling
         self.prompts = [list(prompt) for prompt in prompts]
-        self.eos_id, self.vocab_size, self.n_likely = eos_id, vocab_size, n_likely
+        self.start_id, self.end_ids, self.vocab_size = start_id, frozenset(end_ids), vocab_size
+        self.n_likely, self.yield_ends = n_likely, yield_ends
         self.samples = samples or [0] * len(self.prompts)
         self.stopped_by = [""] * len(self.prompts)
 
@@ -81,15 +89,17 @@ class Generation:
         texts = [TextState(p, self.sampling, n) for p, n in zip(self.prompts, self.samples)]
         rooms = [self.context - 1 - len(prompt) for prompt in self.prompts]
         left = [min(room, self.sampling.max_new_tokens) for room in rooms]
-        scores = self.decoder.begin(self.prompts, self.eos_id, max(left))
+        scores = self.decoder.begin(self.prompts, self.start_id, max(left))
         while True:
             going = [row for row, reason in enumerate(self.stopped_by) if not reason]
             tokens = np.full(len(texts), -1, np.int32)
             chosen_from = scores if len(going) == len(scores) else scores[going]
             for new in self._choose(chosen_from[:, : self.vocab_size], going, texts):
                 row = new.row
-                if new.token == self.eos_id:
+                if new.token in self.end_ids:
                     self.stop(row, "<eos>")
+                    if self.yield_ends:
+                        yield replace(new, ends=True)
                     continue
                 yield new
                 texts[row].add(new.token)

@@ -149,6 +149,7 @@ class Writing:
                 self.ids,
                 writer.sampling,
                 tokenizer.eos_id,
+                (tokenizer.eos_id,),
                 tokenizer.vocab_size,
                 samples,
                 n_likely,

@@ -91,7 +91,7 @@ def test_greedy_ids_are_the_same_batched_alone_and_without_a_cache():
 
     def continued(prompts) -> list[list[int]]:
         ids = [[] for _ in prompts]
-        for new in Generation(decoder, prompts, greedy, EOS, 50):
+        for new in Generation(decoder, prompts, greedy, EOS, (EOS,), 50):
             ids[new.row].append(new.token)
         return ids
 

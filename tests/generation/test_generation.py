@@ -1,5 +1,7 @@
 """The loop's reasons to stop, and rows that do not touch each other, on scripted scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ class ScriptedDecoder:
 
 
 def run(decoder, prompts, sampling=GREEDY, **options):
-    generation = Generation(decoder, prompts, sampling, EOS, VOCAB, **options)
+    generation = Generation(decoder, prompts, sampling, EOS, (EOS,), VOCAB, **options)
     ids = [[] for _ in prompts]
     for new in generation:
         ids[new.row].append(new.token)
@@ -48,6 +50,29 @@ def test_stops_at_eos_and_does_not_yield_it():
     decoder = ScriptedDecoder([5, 6, EOS])
     assert run(decoder, [[3, 4]]) == ([[5, 6]], ["<eos>"])
     assert decoder.fed == [[EOS, 3, 4, 5, 6]]
+
+
+def test_each_of_several_ids_ends_a_text():
+    decoder = ScriptedDecoder([5, 7, 6], [5, 6, EOS], [5, 5, 5, 7])
+    generation = Generation(
+        decoder, [[3], [4], [3, 3]], replace(GREEDY, max_new_tokens=3), EOS, (EOS, 7), VOCAB
+    )
+    assert [(new.row, new.token) for new in generation if new.row != 2] == [(0, 5), (1, 5), (1, 6)]
+    assert generation.stopped_by == ["<eos>", "<eos>", "max_new_tokens"]
+    assert decoder.fed[0] == [EOS, 3, 5], "an end id is not read"
+
+
+def test_an_end_id_with_its_log_probability_on_request():
+    decoder = ScriptedDecoder([5, 7], [EOS], height=2.0)
+    generation = Generation(
+        decoder, [[3], []], GREEDY, EOS, (EOS, 7), VOCAB, n_likely=0, yield_ends=True
+    )
+    tokens = list(generation)
+    assert [(new.row, new.token, new.ends) for new in tokens] == [
+        (0, 5, False), (1, EOS, True), (0, 7, True)
+    ]  # fmt: skip
+    likely = 2 - np.log(np.exp(2) + VOCAB - 1)
+    assert [new.log_prob for new in tokens] == pytest.approx([likely] * 3)
 
 
 def test_an_empty_prompt_begins_a_document():
@@ -72,7 +97,7 @@ def test_a_prompt_may_leave_room_for_one_token_but_not_less():
     decoder = ScriptedDecoder([3, 3], max_seq_len=5)
     assert run(decoder, [[3] * 3])[0] == [[3]]
     with pytest.raises(ValueError, match="prompt has 4 tokens, but the context of 5 has room for"):
-        Generation(decoder, [[1], [3] * 4], Sampling(), EOS, VOCAB)
+        Generation(decoder, [[1], [3] * 4], Sampling(), EOS, (EOS,), VOCAB)
 
 
 def test_padding_ids_are_never_sampled():
@@ -91,7 +116,7 @@ def test_rows_end_each_at_its_own_time():
 
 def test_a_row_can_be_stopped_from_outside():
     decoder = ScriptedDecoder([5, 6, 7], [1, 2, 3])
-    generation = Generation(decoder, [[], []], GREEDY, EOS, VOCAB)
+    generation = Generation(decoder, [[], []], GREEDY, EOS, (EOS,), VOCAB)
     ids = [[], []]
     for new in generation:
         ids[new.row].append(new.token)
@@ -117,10 +142,10 @@ def test_the_same_seed_gives_the_same_text_whatever_stands_beside_it():
 def test_log_probabilities_on_request():
     decoder = ScriptedDecoder([5, 6], height=2.0)
     sampling = Sampling(temperature=0, repetition_penalty=2.0)
-    tokens = list(Generation(decoder, [[3]], sampling, EOS, VOCAB, n_likely=3))
+    tokens = list(Generation(decoder, [[3]], sampling, EOS, (EOS,), VOCAB, n_likely=3))
     likely = 2 - np.log(np.exp(2) + VOCAB - 1)
     assert [new.log_prob for new in tokens] == pytest.approx([likely] * 2)
     assert tokens[0].likely[0] == pytest.approx((5, likely))
     assert len(tokens[0].likely) == 3
     assert tokens[0].likely[1][1] == pytest.approx(likely - 2)
-    assert list(Generation(decoder, [[3]], sampling, EOS, VOCAB))[0].log_prob is None
+    assert list(Generation(decoder, [[3]], sampling, EOS, (EOS,), VOCAB))[0].log_prob is None
