@@ -6,7 +6,11 @@ import pytest
 import yaml
 
 from common.errors import UserError
-from recipe import load_recipe, parse_recipe, save_recipe
+from common.sections import alternatives, field_types, section_in
+from evaluation.config import EvalConfig
+from model.config import ModelConfig
+from recipe import Recipe, load_recipe, parse_recipe, save_recipe
+from training.config import TrainConfig
 
 SMALL = """
 name: small
@@ -163,6 +167,34 @@ def test_a_bad_option_is_one_sentence(small, options, says):
 def test_a_bad_file_is_one_sentence(small, text, says):
     small.write_text(text, encoding="utf-8")
     assert says in error_of(small)
+
+
+def numeric_fields() -> list[str]:
+    """Dotted names of all fields of the sections that hold a number."""
+    return [
+        f"{section}.{name}"
+        for section, kind in field_types(Recipe).items()
+        if section_in(kind)
+        for name, numbers in field_types(section_in(kind)).items()
+        if {int, float} & set(alternatives(numbers))
+    ]
+
+
+@pytest.mark.parametrize("value", ["NaN", ".nan", ".inf", "-.inf", "18446744073709551616", "-1"])
+def test_no_number_beyond_its_range(small, value):
+    fields = numeric_fields()
+    assert len(fields) > 40
+    for field in fields:
+        assert f"{field} is " in error_of(small, f"--{field}={value}"), field
+
+
+@pytest.mark.parametrize("section", [ModelConfig, TrainConfig, EvalConfig])
+def test_a_section_made_in_code_refuses_them_as_well(section):
+    for name, kind in field_types(section).items():
+        if {int, float} & set(alternatives(kind)):
+            for value in (float("nan"), float("inf"), 2**64, -1):
+                with pytest.raises(ValueError, match=rf"\.{name} is .*; it must"):
+                    section(**{name: value})
 
 
 def test_a_file_that_is_not_there(tmp_path):
