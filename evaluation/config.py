@@ -3,15 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-NOT_NEGATIVE = (
-    "temperature",
-    "top_k",
-    "frequency_penalty",
-    "no_repeat_ngram",
-    "seed",
-    "stride",
-    "samples",
-)
+from common.ranges import check_range
+
+RANGES = {
+    "[1, 2147483647]": ("max_new_tokens", "attempts", "batch"),
+    "[0, 2147483647]": ("top_k", "no_repeat_ngram", "stride", "samples"),
+    "[0, inf)": ("temperature", "frequency_penalty", "seed"),
+    "(0, inf)": ("repetition_penalty",),
+    "(0, 1]": ("top_p",),
+    "[0, 1]": ("min_p",),
+}
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,8 @@ class EvalConfig:
         Raises:
             ValueError: names the field.
         """
-        for name in ("max_new_tokens", "attempts", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"eval.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ValueError(f"eval.{name} is {getattr(self, name)}; it must not be negative")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"eval.top_p is {self.top_p}; it must lie in (0, 1]")
-        if not 0 <= self.min_p <= 1:
-            raise ValueError(f"eval.min_p is {self.min_p}; it must lie in [0, 1]")
+        for interval, names in RANGES.items():
+            for name in names:
+                check_range(f"eval.{name}", getattr(self, name), interval)
         if "" in self.stop:
             raise ValueError("eval.stop has an empty text; it would end every continuation")
-        if self.repetition_penalty <= 0:
-            raise ValueError(
-                f"eval.repetition_penalty is {self.repetition_penalty}; it must be positive"
-            )

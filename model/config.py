@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from common.ranges import check_range
+
 HIDDEN_MULTIPLE = 32
 VOCAB_MULTIPLE = 64
 
@@ -51,14 +53,14 @@ class ModelConfig:
         if self.n_kv_heads is None:
             object.__setattr__(self, "n_kv_heads", self.n_heads)
         if self.hidden_dim is None:
-            object.__setattr__(self, "hidden_dim", round_up(int(8 * self.dim / 3), HIDDEN_MULTIPLE))
+            object.__setattr__(self, "hidden_dim", round_up(8 * self.dim // 3, HIDDEN_MULTIPLE))
         for name in ("dim", "n_layers", "n_heads", "n_kv_heads", "hidden_dim", "max_seq_len"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
-        if self.vocab_size is not None and self.vocab_size < 1:
-            raise ValueError(
-                f"model.vocab_size is {self.vocab_size}; it must be null or at least 1"
-            )
+            check_range(f"model.{name}", getattr(self, name), "[1, 1000000]")
+        if self.vocab_size is not None:
+            check_range("model.vocab_size", self.vocab_size, "[1, 2147483647]")
+        check_range("model.dropout", self.dropout, "[0, 1)")
+        check_range("model.rope_theta", self.rope_theta, "(0, inf)")
+        check_range("model.norm_eps", self.norm_eps, "(0, inf)")
         if self.dim % (2 * self.n_heads):
             raise ValueError(
                 f"model.dim is {self.dim}; with model.n_heads {self.n_heads} "
@@ -69,10 +71,6 @@ class ModelConfig:
                 f"model.n_kv_heads is {self.n_kv_heads}; "
                 f"it must divide model.n_heads {self.n_heads}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.dropout is {self.dropout}; it must lie in [0, 1)")
-        if self.rope_theta <= 0 or self.norm_eps <= 0:
-            raise ValueError("model.rope_theta and model.norm_eps must be positive")
 
     @property
     def head_dim(self) -> int:

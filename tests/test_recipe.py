@@ -6,7 +6,11 @@ import pytest
 import yaml
 
 from common.errors import UserError
-from recipe import load_recipe, parse_recipe, save_recipe
+from common.sections import alternatives, field_types, section_in
+from evaluation.config import EvalConfig
+from model.config import ModelConfig
+from recipe import Recipe, load_recipe, parse_recipe, save_recipe
+from training.config import TrainConfig
 
 SMALL = """
 name: small
@@ -92,7 +96,7 @@ def test_help_shows_docstrings_and_the_recipes_own_values(small, capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert not stopped.value.code
     assert "Train a model." in text
-    assert "--model.dim DIM width D of the residual stream (type: int, default: 96)" in text
+    assert "--model.dim INT width D of the residual stream (default: 96)" in text
     assert "name of the run" in text
 
 
@@ -124,7 +128,7 @@ def test_every_field_has_a_docstring(small, capsys):
         ("--modle.dim 64", "option --modle.dim is unknown; did you mean --model.dim?"),
         ("--model.dims=64", "option --model.dims is unknown; did you mean --model.dim?"),
         ("--zzz 1", "option --zzz is unknown; --help lists the known ones"),
-        ("--model.dim", "--model.dim: expected one argument"),
+        ("--model.dim", "option --model.dim needs a value"),
         ("stray", "stray"),
         ("--model.dim 63", "model.dim is 63"),
         ("--model.n_kv_heads 3", "model.n_kv_heads is 3; it must divide model.n_heads 4"),
@@ -150,11 +154,14 @@ def test_a_bad_option_is_one_sentence(small, options, says):
         (SMALL.replace("96", "wide"), "model.dim is wide; it must be a whole number"),
         (SMALL.replace("name: small", ""), "name is missing"),
         (SMALL.replace(", path: a.jsonl", ""), "data.sources.path is missing"),
-        ("name: x\nmodel:\n", "model must hold fields such as 'dim: ...'"),
+        ("name: x\nmodel:\n", "model is null; it must be fields such as {dim: value}"),
         ("", "must hold sections"),
         ("- a\n", "must hold sections"),
         ("name: [", "is not valid YAML"),
         (SMALL + "config: x", "field config is unknown"),
+        (SMALL + "train: {max_steps: 3}", "train stands twice, in lines 6 and 7"),
+        (SMALL.replace("n_layers", "dim: 64, n_layers"), "dim stands twice, in line 5"),
+        (SMALL.replace("name: small", "name: 2024"), "name is 2024; it must be text; write '2024'"),
     ],
 )
 def test_a_bad_file_is_one_sentence(small, text, says):
@@ -162,11 +169,39 @@ def test_a_bad_file_is_one_sentence(small, text, says):
     assert says in error_of(small)
 
 
+def numeric_fields() -> list[str]:
+    """Dotted names of all fields of the sections that hold a number."""
+    return [
+        f"{section}.{name}"
+        for section, kind in field_types(Recipe).items()
+        if section_in(kind)
+        for name, numbers in field_types(section_in(kind)).items()
+        if {int, float} & set(alternatives(numbers))
+    ]
+
+
+@pytest.mark.parametrize("value", ["NaN", ".nan", ".inf", "-.inf", "18446744073709551616", "-1"])
+def test_no_number_beyond_its_range(small, value):
+    fields = numeric_fields()
+    assert len(fields) > 40
+    for field in fields:
+        assert f"{field} is " in error_of(small, f"--{field}={value}"), field
+
+
+@pytest.mark.parametrize("section", [ModelConfig, TrainConfig, EvalConfig])
+def test_a_section_made_in_code_refuses_them_as_well(section):
+    for name, kind in field_types(section).items():
+        if {int, float} & set(alternatives(kind)):
+            for value in (float("nan"), float("inf"), 2**64, -1):
+                with pytest.raises(ValueError, match=rf"\.{name} is .*; it must"):
+                    section(**{name: value})
+
+
 def test_a_file_that_is_not_there(tmp_path):
     assert f"cannot read recipe {tmp_path / 'no.yaml'}" in error_of(tmp_path / "no.yaml")
 
 
-@pytest.mark.parametrize("argv", [["--config"], ["--print_config=x"]])
+@pytest.mark.parametrize("argv", [["--config"], ["--print_config=x"], ["--confg", "x"]])
 def test_a_bad_file_option_is_one_sentence(argv):
     with pytest.raises(UserError, match=argv[0].split("=")[0]):
         parse_recipe(argv)

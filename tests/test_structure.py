@@ -11,7 +11,7 @@ ENTRIES = {"data_process", "pretrain", "eval_pretrain", "export"}
 # A room may import the rooms named here and itself; all may import the standard library.
 ALLOWED_ROOMS = {
     "common": set(),
-    "model": set(),
+    "model": {"common"},
     "tokenizer": {"common"},
     "chat": {"common", "tokenizer"},
     "corpus": {"common", "tokenizer", "chat"},
@@ -92,7 +92,7 @@ def test_imports_point_downwards(path):
 def test_only_rooms_that_compute_import_mindspore(path):
     room = path.relative_to(REPO).parts[0]
     if room == "model":
-        assert packages(path) <= MODEL_PACKAGES | {"model"}
+        assert packages(path) <= MODEL_PACKAGES | {"model", "common"}
     if room in WITHOUT_MINDSPORE or path.name == "config.py":
         assert "mindspore" not in packages(path)
 
@@ -100,7 +100,7 @@ def test_only_rooms_that_compute_import_mindspore(path):
 def test_the_recipe_imports_only_configs_and_common():
     own = {module for module, _ in imports(REPO / "recipe.py")}
     own = {module for module in own if module.split(".")[0] in {*ENTRIES, *ALLOWED_ROOMS}}
-    assert own <= RECIPE_MODULES | {"common.errors", "common.files"}
+    assert {module for module in own if not module.startswith("common.")} <= RECIPE_MODULES
 
 
 @each_file

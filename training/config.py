@@ -3,6 +3,28 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from common.ranges import check_range
+
+RANGES = {
+    "[1, 2147483647]": (
+        "max_steps",
+        "tokens_per_step",
+        "micro_batch",
+        "max_bad_steps",
+        "log_interval",
+        "eval_interval",
+        "save_interval",
+        "keep_checkpoints",
+    ),
+    "[0, 2147483647]": ("warmup_steps", "eval_rows", "max_restarts"),
+    "[0, inf)": ("weight_decay", "seed"),
+    "(0, inf)": ("learning_rate", "adam_eps", "grad_clip"),
+    "[1, inf)": ("loss_scale",),
+    "[0, 1)": ("beta1", "beta2", "muon_momentum"),
+    "(0, 1]": ("decay_ratio",),
+    "[0, 1]": ("min_lr_ratio",),
+}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -83,34 +105,10 @@ a new checkpoint; several ranks: put python -m training.supervise in front of ms
         Raises:
             ValueError: names the field.
         """
-        for name in (
-            "max_steps",
-            "tokens_per_step",
-            "micro_batch",
-            "max_bad_steps",
-            "log_interval",
-            "eval_interval",
-            "save_interval",
-            "keep_checkpoints",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("learning_rate", "adam_eps", "grad_clip"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"train.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("warmup_steps", "weight_decay", "eval_rows", "seed", "max_restarts"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"train.{name} is {getattr(self, name)}; it must not be negative")
-        for name in ("beta1", "beta2", "muon_momentum"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"train.{name} is {getattr(self, name)}; it must lie in [0, 1)")
+        for interval, names in RANGES.items():
+            for name in names:
+                check_range(f"train.{name}", getattr(self, name), interval)
         if self.init_reset != "none" and self.init_from is None:
             raise ValueError(
                 f"train.init_reset is {self.init_reset}; without train.init_from it must be none"
             )
-        if not 0 < self.decay_ratio <= 1:
-            raise ValueError(f"train.decay_ratio is {self.decay_ratio}; it must lie in (0, 1]")
-        if not 0 <= self.min_lr_ratio <= 1:
-            raise ValueError(f"train.min_lr_ratio is {self.min_lr_ratio}; it must lie in [0, 1]")
-        if self.loss_scale < 1:
-            raise ValueError(f"train.loss_scale is {self.loss_scale}; it must be at least 1")

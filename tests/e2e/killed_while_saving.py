@@ -12,7 +12,8 @@ from runs.environment import prepare_environment
 def main() -> None:
     recipe = parse_recipe(sys.argv[1:])
     prepare_environment(Path(recipe.run_dir))
-    from training import checkpoint, trainer
+    from runs import checkpoint
+    from training import trainer
 
     write_json, done = checkpoint.write_json, []
 
