@@ -1,0 +1,1 @@
+"""Readers of dialogues to learn from."""
