@@ -94,7 +94,7 @@ class Example:
         values = {"messages": [message.to_json() for message in self.messages]}
         others = ("chosen", "rejected", "key", "held_out")
         values |= {name: getattr(self, name) for name in others}
-        return json.dumps(values, ensure_ascii=False)
+        return json.dumps(values, ensure_ascii=False, default=str)
 
     @classmethod
     def from_text(cls, text: str) -> "Example":
