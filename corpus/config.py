@@ -16,7 +16,7 @@ class SourceConfig:
 unpacked as they are read"""
     field: str | list[str] = "text"
     """key of the text in a record, for the readers that know no corpus by name; several are \
-joined by a line break"""
+joined by a line break; for examples the keys of prompt and answer, docs/chat.md says which"""
     weight: float = 1.0
     """times that each document is written to the training file, on average; 0.5: every other one"""
     encoding: str = "utf-8"
@@ -47,6 +47,12 @@ class DataConfig:
     """folder of pretrain_data.bin, val_data.bin and their manifests"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the raw corpora, in order"""
+    kind: Literal["text", "sft", "pairs", "task"] = "text"
+    """text: token files; or example files of dialogues (sft), of prompts with a chosen and a \
+rejected answer (pairs), of prompts whose answer is checked (task)"""
+    template: Literal["auto", "roles", "human_assistant", "question_answer"] = "auto"
+    """how dialogues are written; auto: as the base run does, else by the role pieces of the \
+vocabulary, else human_assistant; question_answer takes few ids in Chinese"""
     cleaning: list[dict[str, Any]] = field(default_factory=list)
     """rules that each document passes, in order, such as {rule: length, min: 10}; \
 docs/cleaning.md lists all"""
@@ -56,7 +62,8 @@ shares most of its text (near)"""
     dedup_threshold: float = 0.6
     """near: least Jaccard similarity of the sets of 5-character pieces"""
     val_fraction: float = 0.005
-    """share of documents held out, chosen by a hash of their text"""
+    """share of documents held out, chosen by a hash of their text; of examples, by a hash of the \
+prompt"""
     shard_tokens: int = 0
     """tokens in one file of the training split; 0: all in one file"""
     workers: int = 2

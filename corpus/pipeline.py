@@ -7,9 +7,10 @@ cluster, and a run that was killed goes on where it was, always with the same ou
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.errors import UserError
 from corpus.cleaning.cleaner import Cleaner
@@ -37,6 +38,7 @@ from tokenizer.config import TokenizerConfig
 from tokenizer.tokenizer import MODEL_NAME, Tokenizer, load_tokenizer
 
 SHARD_BYTES = 16 << 20
+Clean = Callable[[Path, Path, list[dict[str, Any]], str], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
     ):
         run = Build(data, [source.name for source in sources], work, perform)
         counts = [SourceCounts(name) for name in run.names]
-        shards = _read(run, sources, given, counts)
-        shards = _clean(run, shards, counts)
-        dedup = _dedup(run, shards)
+        shards = read_sources(run, sources, given, counts)
+        shards = clean_sources(run, shards, counts)
+        dedup = find_repeats(run, shards)
         tokenizer = given or _train(run, shards, dedup, tokenizer_config)
         tokens = _tokenise(run, shards, dedup, tokenizer, counts)
         written = pack(run, tokens)
@@ -102,7 +104,7 @@ def _finished(tokenizer_config: TokenizerConfig, data: DataConfig, key: str) -> 
     return Report(train.manifest, val.manifest, up_to_date=True)
 
 
-def _read(
+def read_sources(
     run: Build, sources: Sequence[Source], given: Tokenizer | None, counts: list[SourceCounts]
 ) -> list[Shard]:
     """Raw files to shards, one task for each large file or group of small ones."""
@@ -116,8 +118,8 @@ def _read(
         for paths, n_bytes in source.groups(SHARD_BYTES):
             name = f"{len(tasks):06d}"
             output = run.work.path("ids" if source.reader.tokens else "read", name)
-            eos_id = given.eos_id if given else 0
-            arguments = (source.config, paths, output, SHARD_BYTES, eos_id)
+            more = run.data.val_fraction if source.reader.examples else given and given.eos_id
+            arguments = (source.config, paths, output, SHARD_BYTES, more)
             tasks.append(run.work.task("read", name, n_bytes, read_files, *arguments))
             origins.append((index, output))
     shards = []
@@ -137,7 +139,9 @@ def _read(
     return shards
 
 
-def _clean(run: Build, shards: list[Shard], counts: list[SourceCounts]) -> list[Shard]:
+def clean_sources(
+    run: Build, shards: list[Shard], counts: list[SourceCounts], clean: Clean = clean_shard
+) -> list[Shard]:
     """Text shards as the rules leave them, with signatures; then the shards of ids, as they are.
 
     From here on the documents are numbered.
@@ -148,7 +152,7 @@ def _clean(run: Build, shards: list[Shard], counts: list[SourceCounts]) -> list[
         name = f"{number:06d}"
         outputs.append(run.work.path("clean", name))
         arguments = (shard.path, outputs[-1], run.data.cleaning, run.data.dedup)
-        tasks.append(run.work.task("clean", name, shard.n_bytes, clean_shard, *arguments))
+        tasks.append(run.work.task("clean", name, shard.n_bytes, clean, *arguments))
     results = run.run("clean", tasks)
     run.work.clear("read")
     reports = [CleaningReport.of(run.data.cleaning) for _ in counts]
@@ -172,7 +176,7 @@ def _clean(run: Build, shards: list[Shard], counts: list[SourceCounts]) -> list[
     return [dataclasses.replace(shard, first=first) for shard, first in zip(cleaned, firsts)]
 
 
-def _dedup(run: Build, shards: list[Shard]) -> Path | None:
+def find_repeats(run: Build, shards: list[Shard]) -> Path | None:
     """The folder of the list of repeated documents; None if there can be none."""
     texts = [shard for shard in shards if shard.is_text]
     if run.data.dedup == "none" or not texts:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chat.messages import DialogueError
 from common.errors import UserError
 from corpus.config import SourceConfig
+from corpus.example import Example
 from corpus.input_file import InputFile
 
 # The modules whose readers a recipe can name; a new corpus is a new module and a line here.
@@ -18,6 +20,9 @@ READER_MODULES = (
     "corpus.readers.published",
     "corpus.readers.token_ids",
     "corpus.demo_readers",
+    "corpus.readers.dialogues",
+    "corpus.readers.preferences",
+    "corpus.idiom_readers",
 )
 
 READERS: dict[str, "Reader"] = {}
@@ -37,16 +42,30 @@ class Reader:
     """the corpus is tokenised already: `read` yields a 1-d integer array of ids a document,
     without <eos> and never empty. Its ids are those of the file: whether they fit the vocabulary
     is for the caller to check"""
+    examples: str = ""
+    """the kind of the examples, as in `data.kind`: `read(file, source, val_fraction)` yields an
+    `Example` each, or a `DialogueError` for a record that is none; empty: texts or ids"""
+
+    @property
+    def kind(self) -> str:
+        """The `data.kind` whose recipes can name it."""
+        return self.examples or "text"
 
 
 def reader(
-    name: str, fetch: Callable[[Path], None] | None = None, tokens: bool = False
+    name: str,
+    fetch: Callable[[Path], None] | None = None,
+    tokens: bool = False,
+    examples: str = "",
 ) -> Callable:
     """Register the decorated function as the reader `name`; see `Reader` for the rest."""
 
     def register(read: Callable) -> Callable:
-        checked = read if tokens else functools.partial(_sound_texts, read)
-        READERS[name] = Reader(checked, fetch, tokens)
+        if examples:
+            checked = functools.partial(_sound_examples, read, examples)
+        else:
+            checked = read if tokens else functools.partial(_sound_texts, read)
+        READERS[name] = Reader(checked, fetch, tokens, examples)
         return read
 
     return register
@@ -77,3 +96,26 @@ def _sound_texts(
             file.skip(f"half a surrogate pair, or bytes that are not {source.encoding}")
         else:
             yield file.without_nul(text)
+
+
+def _sound_examples(
+    read: Callable[..., Iterator[Example | DialogueError]],
+    kind: str,
+    file: InputFile,
+    source: SourceConfig,
+    val_fraction: float,
+) -> Iterator[Example]:
+    """The examples that a reader yields, without those that no model can learn from."""
+    for found in read(file, source, val_fraction):
+        if isinstance(found, DialogueError):
+            file.skip(str(found))
+            continue
+        try:
+            found.check(kind)
+            found.to_text().encode("utf-8")
+        except DialogueError as error:
+            file.skip(str(error))
+        except UnicodeEncodeError:
+            file.skip(f"half a surrogate pair, or bytes that are not {source.encoding}")
+        else:
+            yield found

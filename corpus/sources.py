@@ -52,7 +52,7 @@ def find_sources(config: DataConfig) -> list[Source]:
     """
     if not config.sources:
         raise UserError("data.sources is empty; list at least one corpus to read")
-    return [_find_source(source) for source in config.sources]
+    return [_find_source(source, config.kind) for source in config.sources]
 
 
 def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Source], *more) -> str:
@@ -75,8 +75,13 @@ def size_of(path: Path) -> int:
     return 0
 
 
-def _find_source(config: SourceConfig) -> Source:
+def _find_source(config: SourceConfig, kind: str) -> Source:
     reader = find_reader(config.reader)
+    if reader.kind != kind:
+        raise UserError(
+            f"data.sources: reader {config.reader} gives {reader.kind}, but data.kind is {kind}; "
+            "change one of the two"
+        )
     if reader.fetch and not Path(config.path).exists():
         reader.fetch(Path(config.path))
     files = matching_files(config.path)

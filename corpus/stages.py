@@ -32,19 +32,19 @@ COUNTED = ("documents", "characters", "text_bytes", "tokens", "unknown")
 
 
 def read_files(
-    source: SourceConfig, paths: list[Path], output: Path, shard_bytes: int, eos_id: int
+    source: SourceConfig, paths: list[Path], output: Path, shard_bytes: int, more: int | float
 ) -> dict[str, Any]:
     """Turn raw files into shards `<output>-000000` ... of about `shard_bytes` each.
 
-    Documents lose the white space around them; empty ones are left out. `eos_id` is for readers
-    of ids only.
+    Documents lose the white space around them; empty ones are left out. `more` is what readers of
+    ids and of examples ask for: the id of <eos>, or the share of documents held out.
 
     Raises:
         UserError: the disk is full, or the source asks for something impossible.
     """
     dtype = IDS if find_reader(source.reader).tokens else TEXT
     files = [InputFile(path) for path in paths]
-    documents = (found for file in files for found in _documents(file, source, eos_id))
+    documents = (found for file in files for found in _documents(file, source, more))
     counts, sizes = [], []
     for batch, n_bytes in batches(documents, shard_bytes):
         items = [np.frombuffer(document, dtype) for document in batch]
@@ -59,15 +59,18 @@ def read_files(
     }
 
 
-def _documents(file: InputFile, source: SourceConfig, eos_id: int) -> Iterator[bytes]:
+def _documents(file: InputFile, source: SourceConfig, more: int | float) -> Iterator[bytes]:
     reader = find_reader(source.reader)
     if reader.tokens:
-        for ids in reader.read(file, source, eos_id):
+        for ids in reader.read(file, source, more):
             yield np.asarray(ids, IDS).tobytes()
-        return
-    for text in reader.read(file, source):
-        if document := text.strip():
-            yield document.encode("utf-8")
+    elif reader.examples:
+        for example in reader.read(file, source, more):
+            yield example.to_text().encode("utf-8")
+    else:
+        for text in reader.read(file, source):
+            if document := text.strip():
+                yield document.encode("utf-8")
 
 
 def clean_shard(

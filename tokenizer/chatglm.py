@@ -1,4 +1,4 @@
-"""The size of the ChatGLM vocabularies, asked of MindFormers' own classes."""
+"""The special ids of the ChatGLM vocabularies, asked of MindFormers' own classes."""
 
 import atexit
 import contextlib
@@ -9,14 +9,14 @@ import tempfile
 from pathlib import Path
 
 
-def chatglm_vocab_size(kind: str, model_file: Path) -> int:
-    """Number of ids of a ChatGLM vocabulary, special ids included.
+def chatglm_special_ids(kind: str, model_file: Path) -> dict[str, int]:
+    """The special pieces of a ChatGLM vocabulary and their ids, which follow those of the file.
 
-    The class appends its special ids to the pieces of the file; which, only the class knows.
+    The class appends them to the pieces of the file; which, only the class knows.
     """
     models = _import_mindformers()
     tokenizer_class = {"chatglm2": models.ChatGLM2Tokenizer, "chatglm3": models.ChatGLM3Tokenizer}
-    return tokenizer_class[kind](str(model_file)).vocab_size
+    return dict(tokenizer_class[kind](str(model_file)).tokenizer.special_tokens)
 
 
 def _import_mindformers():

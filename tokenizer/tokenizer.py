@@ -10,10 +10,14 @@ import sentencepiece
 
 from common.errors import UserError
 from common.files import atomic_open
-from tokenizer.chatglm import chatglm_vocab_size
+from tokenizer.chatglm import chatglm_special_ids
 from tokenizer.fetch import fetch_model, is_hub_name
 
 MODEL_NAME = "tokenizer.model"
+ROLE_PIECES = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
+SPARE_PIECES = tuple(f"<|spare{number}|>" for number in range(8))
+RESERVED_PIECES = (*ROLE_PIECES, *SPARE_PIECES)
+"""Pieces of a vocabulary that no text is turned into, kept for dialogues and for later use."""
 
 
 class Tokenizer:
@@ -40,6 +44,12 @@ class Tokenizer:
         self.unk_id: int = self._pieces.unk_id()
         if self.eos_id < 0:
             raise UserError(f"{model_file} has no end-of-text piece; train it with an eos_id")
+        self.special_ids: dict[str, int] = {
+            self._pieces.id_to_piece(i): i
+            for i in range(self._n_pieces)
+            if self._pieces.is_control(i) or self._pieces.is_unknown(i)
+        }
+        """ids that no text is turned into, by the names of their pieces"""
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without special ids."""
@@ -62,6 +72,10 @@ class Tokenizer:
     def byte_ids(self) -> frozenset[int]:
         """Ids that stand for one byte of a character that has no piece."""
         return frozenset(i for i in range(self._n_pieces) if self._pieces.is_byte(i))
+
+    def piece(self, index: int) -> str:
+        """The name of the piece of an id of the model file."""
+        return self._pieces.id_to_piece(index)
 
     def save(self, folder: str | Path) -> Path:
         """Copy the model file into `folder` as tokenizer.model and return the copy's path."""
@@ -94,7 +108,9 @@ def load_tokenizer(kind: str, path: str | Path, cache: str | Path = "data") -> T
         )
     tokenizer = Tokenizer(kind, model_file)
     if kind != "sentencepiece":
-        tokenizer.vocab_size = chatglm_vocab_size(kind, model_file)
+        appended = chatglm_special_ids(kind, model_file)
+        tokenizer.special_ids |= appended
+        tokenizer.vocab_size += len(appended)
     return tokenizer
 
 

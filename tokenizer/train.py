@@ -1,7 +1,7 @@
 """Train a SentencePiece BPE vocabulary on a stream of texts."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import sentencepiece
@@ -20,6 +20,7 @@ def train_sentencepiece(
     vocab_size: int,
     path: str | Path,
     sample_bytes: int = TokenizerConfig.sample_bytes,
+    reserved: Sequence[str] = (),
 ) -> None:
     """Train `vocab_size` BPE pieces on `texts` and write the model file `path`, atomically.
 
@@ -30,7 +31,7 @@ def train_sentencepiece(
     space inside SentencePiece, comes back as a space): no normalisation, spaces kept, characters
     outside the vocabulary as UTF-8 bytes. There is no dummy space before a text: Chinese words
     do not begin with one, and ids decoded on their own keep their leading space. The same texts
-    give the same file.
+    give the same file. `reserved` pieces are the last ids: no text is ever turned into one.
 
     Raises:
         UserError: the texts are too few for so many pieces, or have more different characters.
@@ -41,7 +42,7 @@ def train_sentencepiece(
             sentence_iterator=_lines(sample_texts(texts, sample_bytes)),
             model_writer=model,
             model_type="bpe",
-            vocab_size=vocab_size,
+            vocab_size=vocab_size - len(reserved),
             normalization_rule_name="identity",
             add_dummy_prefix=False,
             remove_extra_whitespaces=False,
@@ -59,7 +60,24 @@ def train_sentencepiece(
     except RuntimeError as error:
         raise _explain(error, vocab_size) from error
     with atomic_open(path) as file:
-        file.write(model.getvalue())
+        file.write(_with_reserved(model.getvalue(), reserved))
+
+
+def _with_reserved(content: bytes, reserved: Sequence[str]) -> bytes:
+    """The model with pieces that stand for no text, behind all others.
+
+    SentencePiece would put them before the 256 bytes, which llama2.c wants at id 3.
+    """
+    if not reserved:
+        return content
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto.FromString(content)
+    for piece in reserved:
+        model.pieces.add(piece=piece, type=type(model.pieces[0]).CONTROL, score=0.0)
+    model.trainer_spec.control_symbols.extend(reserved)
+    model.trainer_spec.vocab_size = len(model.pieces)
+    return model.SerializeToString()
 
 
 def _explain(error: RuntimeError, vocab_size: int) -> UserError:

@@ -39,7 +39,7 @@ def read_tsv(file: InputFile, source: SourceConfig) -> Iterator[str]:
 
 
 def parquet_rows(file: InputFile, names: list[str]) -> Iterator[dict]:
-    """The rows of a Parquet file, with the named columns only."""
+    """The rows of a Parquet file, with the named columns only; without names all columns."""
     import pyarrow  # heavy, and needed for this format alone
     from pyarrow import parquet
 
@@ -50,7 +50,7 @@ def parquet_rows(file: InputFile, names: list[str]) -> Iterator[dict]:
             n_rows, size = table.metadata.num_rows, file.path.stat().st_size
             if not n_rows:
                 file.warn("the table has no row")
-            for batch in table.iter_batches(BATCH_ROWS, columns=names):
+            for batch in table.iter_batches(BATCH_ROWS, columns=names or None):
                 for row in batch.to_pylist():
                     file.record += 1
                     yield row

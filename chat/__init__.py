@@ -1,0 +1,1 @@
+"""Messages to ids and a loss mask, the same for training, dialogue, server and export."""
