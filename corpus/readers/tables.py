@@ -37,6 +37,8 @@ def parquet_rows(file: InputFile, names: list[str]) -> Iterator[dict]:
     import pyarrow  # heavy, and needed for this format alone
     from pyarrow import parquet
 
+    if not file.begins_with(b"PAR1"):
+        return
     try:
         with parquet.ParquetFile(file.path, buffer_size=BUFFER_BYTES, pre_buffer=False) as table:
             if not _has_columns(file, names, table.schema_arrow.names):
