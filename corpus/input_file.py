@@ -1,7 +1,8 @@
 """One raw file as it is read: its text, how far the reading is, and what was left out.
 
-Nothing found in a file ends the whole run: a bad record is skipped, and a file that cannot be read
-to its end is used as far as it can. Both are logged in a sentence and counted.
+Nothing found in a file ends the whole run: a bad record is skipped, a file that cannot be read to
+its end is used as far as it can, and one that is no text at all (an archive, a page) is left out.
+All are logged in a sentence and counted.
 """
 
 import codecs
@@ -11,6 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from corpus.file_kinds import (
+    HEAD_BYTES,
+    Foreign,
+    encoding_hint,
+    foreign_bytes,
+    foreign_record,
+    foreign_text,
+)
 from corpus.unpack import BLOCK_BYTES, open_unpacked
 
 log = logging.getLogger(__name__)
@@ -19,7 +28,7 @@ REPORTED_SKIPS = 5
 # A longer line, or a longer file that is one document, is skipped; this bounds the memory.
 MAX_RECORD_BYTES = 64 << 20
 BYTE_ORDER_MARK = "\ufeff"
-DAMAGE_REMEDY = "what comes before is used, mend the file to have the rest"
+DAMAGE_REMEDY = "what comes before is used, repair the file to have the rest"
 
 Part = TypeVar("Part")
 
@@ -67,9 +76,24 @@ class InputFile:
         """Log a sentence about the file."""
         log.warning("%s: %s", self.path, message)
 
+    def begins_with(self, signature: bytes) -> bool:
+        """Whether the file is of the format with this signature, or may be a damaged one.
+
+        For readers that open `path` themselves; another kind of file is reported.
+        """
+        try:
+            with open(self.path, "rb") as stream:
+                head = stream.read(HEAD_BYTES)
+        except OSError:
+            return True  # reading it will tell
+        found = None if head.startswith(signature) else foreign_bytes(head)
+        if found:
+            self._refuse(found)
+        return not found
+
     def blocks(self) -> Iterator[bytes]:
         """The unpacked file in blocks of equal size; they end early where it is damaged."""
-        return self._parts(lambda stream: iter(lambda: stream.read(BLOCK_BYTES), b""))
+        return self._parts(_blocks, foreign_bytes)
 
     def characters(self, encoding: str) -> Iterator[str]:
         """The unpacked file as pieces of text; bytes not in the encoding become surrogates."""
@@ -80,15 +104,21 @@ class InputFile:
                 yield decoder.decode(block)
             yield decoder.decode(b"", final=True)
 
-        for number, piece in enumerate(self._parts(decode)):
-            yield piece if number else piece.removeprefix(BYTE_ORDER_MARK)
+        return self._parts(decode, lambda head: foreign_text(head, encoding))
 
-    def lines(self, encoding: str) -> Iterator[str]:
-        """The lines without their ends; one too long or not in the encoding is skipped."""
+    def lines(self, encoding: str, plain: bool = False) -> Iterator[str]:
+        """The lines without their ends; one too long or not in the encoding is skipped.
+
+        A `plain` text holds no JSON.
+        """
+
+        def check(head: bytes) -> Foreign | None:
+            return foreign_text(head, encoding) or (foreign_record(head) if plain else None)
+
         if "\n".encode(encoding) == b"\n":
-            lines, line_encoding = self._parts(_lines), encoding
+            lines, line_encoding = self._parts(_lines, check), encoding
         else:  # UTF-16 and its like
-            lines = self._parts(lambda stream: _lines(_Recoded(stream, encoding)))
+            lines = self._parts(lambda stream: _lines(_Recoded(stream, encoding)), check)
             line_encoding = "utf-8"
         for self.record, line in enumerate(lines, 1):
             if line is None:
@@ -97,17 +127,19 @@ class InputFile:
             try:
                 text = line.decode(line_encoding)
             except UnicodeDecodeError as error:
-                self.skip(f"byte {error.start} of the line is not {encoding}")
+                hint = encoding_hint(line, encoding)
+                self.skip(f"byte {error.start} of the line is not {encoding}{hint}")
                 continue
-            if self.record == 1:
-                text = text.removeprefix(BYTE_ORDER_MARK)
-            yield self.without_nul(text).rstrip("\r\n")
+            # One stands in the middle too, where files were joined.
+            yield self.without_nul(text.removeprefix(BYTE_ORDER_MARK)).rstrip("\r\n")
 
     def text(self, encoding: str) -> str:
         """The whole file as one record; empty if it is too long or not in the encoding."""
         self.record = 1
         data = bytearray()
-        for block in self.blocks():
+        for block in self._parts(
+            _blocks, lambda head: foreign_text(head, encoding) or foreign_record(head)
+        ):
             data += block
             if len(data) > MAX_RECORD_BYTES:
                 self.skip(
@@ -117,22 +149,34 @@ class InputFile:
                 return ""
         try:
             # A file that is cut may end within a character.
-            text = codecs.getincrementaldecoder(encoding)().decode(data, final=not self.damaged)
-            return text.removeprefix(BYTE_ORDER_MARK)
+            return codecs.getincrementaldecoder(encoding)().decode(data, final=not self.damaged)
         except UnicodeDecodeError as error:
             self.skip(
-                f"byte {error.start} is not {encoding}; name the encoding of the file, such as "
-                "gb18030, in data.sources"
+                f"byte {error.start} is not {encoding}{encoding_hint(data, encoding)}; name the "
+                "encoding of the file in data.sources"
             )
             return ""
 
-    def _parts(self, split: Callable[[BinaryIO], Iterator[Part]]) -> Iterator[Part]:
-        """What `split` takes from the unpacked bytes; it ends early where the file is damaged."""
+    def _parts(
+        self,
+        split: Callable[[BinaryIO], Iterator[Part]],
+        check: Callable[[bytes], Foreign | None],
+    ) -> Iterator[Part]:
+        """What `split` takes from the unpacked bytes; it ends early where the file is damaged.
+
+        Nothing, where `check` knows from the first bytes that the file is something else.
+        """
         try:
             with open_unpacked(self.path, self._advance, self._cut) as stream:
-                yield from split(stream)
+                if found := check(stream.peek(HEAD_BYTES)[:HEAD_BYTES]):
+                    self._refuse(found)
+                else:
+                    yield from split(stream)
         except (OSError, UnicodeError) as error:
             self._cut(error)
+
+    def _refuse(self, found: Foreign) -> None:
+        self.damage(f"it is {found.what}, so it is left out", found.remedy)
 
     def _advance(self, n_bytes: int) -> None:
         self.position += n_bytes
@@ -140,6 +184,10 @@ class InputFile:
     def _cut(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or error
         self.damage(f"cannot be read past byte {self.position:,} ({reason})")
+
+
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: stream.read(BLOCK_BYTES), b"")
 
 
 class _Recoded:

@@ -11,6 +11,7 @@ from common.files import read_json, write_json
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)  # 2 adds fields that may be absent
 SPLIT_RULE = "held out where blake2b-64(text) / 2^64 < {}"
+CUT_RULE = "; of a document of more than a tenth of the corpus, its end"
 
 
 @dataclass

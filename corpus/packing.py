@@ -10,7 +10,7 @@ import numpy as np
 
 from common.files import fsync_folder
 from corpus.dedup.report import REPORT_NAME
-from corpus.manifest import SPLIT_RULE, FilePart, Manifest, SourceCounts
+from corpus.manifest import CUT_RULE, SPLIT_RULE, FilePart, Manifest, SourceCounts
 from corpus.report import Report
 from corpus.shuffle import gather_bucket
 from corpus.stages import SPLITS
@@ -134,7 +134,8 @@ def _manifest(
         text_bytes=total.text_bytes,
         characters=total.characters,
         sha256=sha256,
-        split=SPLIT_RULE.format(run.data.val_fraction),
+        split=SPLIT_RULE.format(run.data.val_fraction)
+        + (CUT_RULE if any(counts.documents for counts in tokens.counts["cut"]) else ""),
         inputs=key,
         tokenizer={
             "kind": tokenizer.kind,

@@ -19,8 +19,9 @@ from corpus.config import DataConfig
 from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
 from corpus.packing import Tokens, pack, publish
-from corpus.report import Report, format_mixture, write_cleaning_report
+from corpus.report import Report, format_mixture, split_notes, write_cleaning_report
 from corpus.sources import Source, find_sources, inputs_key
+from corpus.split import Split
 from corpus.stages import (
     SPLITS,
     Tokenising,
@@ -215,10 +216,10 @@ def _tokenise(
     folder, tasks = run.work.path("tokens", ""), []
     weights = [source.weight for source in run.data.sources]
     n_documents = sum(shard.documents for shard in shards)
-    data = run.data
+    split = Split.of(run.data.val_fraction, sum(shard.n_bytes for shard in shards))
     for number, shard in enumerate(shards):
         weight = weights[shard.source]
-        options = Tokenising(tokenizer, data.val_fraction, weight, data.seed, n_documents)
+        options = Tokenising(tokenizer, split, weight, run.data.seed, n_documents)
         name, output = f"{number:06d}", (folder, number)
         if shard.is_text:
             function, arguments = tokenise_texts, (shard.path, shard.first, dedup, output, options)
@@ -227,16 +228,18 @@ def _tokenise(
         tasks.append(run.work.task("tokens", name, shard.n_bytes, function, *arguments))
     results = run.run("tokens", tasks)
     n_removed = count_removed(dedup) if dedup else 0
-    n_kept = sum(result[key]["documents"] for result in results for key in ("unweighted", "val"))
-    assert n_kept == n_documents - n_removed, "documents kept and tokenised differ"
+    n_parts = sum(result[key]["documents"] for result in results for key in ("unweighted", "val"))
+    n_cut = sum(result["cut"]["documents"] for result in results)
+    assert n_parts - n_cut == n_documents - n_removed, "documents kept and tokenised differ"
     run.work.clear("clean")
     run.work.clear("ids")
-    sums = {key: [SourceCounts(name) for name in run.names] for key in (*SPLITS, "unweighted")}
+    kinds = (*SPLITS, "unweighted", "cut", "whole")
+    sums = {kind: [SourceCounts(name) for name in run.names] for kind in kinds}
     for shard, result in zip(shards, results):
         for key, of_source in sums.items():
             of_source[shard.source] += SourceCounts("", **result[key])
-    for before, train, val, found in zip(sums["unweighted"], *map(sums.get, SPLITS), counts):
-        found.unique = before.documents + val.documents
+    for train, val, before, cut, _, found in zip(*sums.values(), counts):
+        found.unique = before.documents + val.documents - cut.documents
         for name in ("skipped", "damaged", "read", "cleaned", "unique"):
             setattr(train, name, getattr(found, name))
         if not found.unique:
@@ -247,4 +250,6 @@ def _tokenise(
     if any(weight != 1 for weight in weights):
         table = format_mixture(run.names, weights, sums["unweighted"], sums["train"])
         print(table, flush=True)
+    for line in split_notes(run.data.val_fraction, sums):
+        print(line, flush=True)
     return Tokens(tokenizer, folder, len(shards), options.dtype, sums)

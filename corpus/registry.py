@@ -10,7 +10,7 @@ from chat.messages import DialogueError
 from common.errors import UserError
 from corpus.config import SourceConfig
 from corpus.example import Example
-from corpus.input_file import InputFile
+from corpus.input_file import BYTE_ORDER_MARK, InputFile
 
 # The modules whose readers a recipe can name; a new corpus is a new module and a line here.
 READER_MODULES = (
@@ -88,14 +88,23 @@ def find_reader(name: str) -> Reader:
 def _sound_texts(
     read: Callable[[InputFile, SourceConfig], Iterator[str]], file: InputFile, source: SourceConfig
 ) -> Iterator[str]:
-    """The texts that a reader yields, without what no encoding can hold."""
+    """The texts that a reader yields, without what no encoding can hold, by one rule for all.
+
+    Lines end in a line feed, and byte-order marks are dropped wherever they stand.
+    """
     for text in read(file, source):
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
             file.skip(f"half a surrogate pair, or bytes that are not {source.encoding}")
         else:
-            yield file.without_nul(text)
+            yield _plain(file.without_nul(text))
+
+
+def _plain(text: str) -> str:
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace(BYTE_ORDER_MARK, "")
 
 
 def _sound_examples(

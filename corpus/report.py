@@ -1,6 +1,6 @@
 """What the data step tells: tables of the sources, of their mixture, and of the cleaning."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ HEADER = (
     "unique",
 )
 MIXTURE_HEADER = ("training split", "documents", "tokens", "weight", "weighted", "share")
+# A validation file is noted that is so many times as large as wanted.
+NOTED_RATIO = 2
 CLEANING_NAME = "cleaning_report"
 
 
@@ -71,6 +73,25 @@ def format_mixture(
         for name, weight, before, after in zip(names, weights, unweighted, weighted)
     ]
     return format_table([MIXTURE_HEADER, *rows])
+
+
+def split_notes(val_fraction: float, sums: dict[str, list[SourceCounts]]) -> Iterator[str]:
+    """Lines on what the split did to long documents, where that is worth a word."""
+    for cut, whole in zip(sums["cut"], sums["whole"]):
+        if cut.documents:
+            yield (
+                f"{cut.name}: {cut.documents:,} long document(s) cut in two, at the end of a "
+                f"paragraph where there is one: of {whole.characters:,} characters the last "
+                f"{cut.characters:,} are held out for validation"
+            )
+    train, val = (sum(counts.tokens for counts in sums[split]) for split in ("unweighted", "val"))
+    share = val / max(1, train + val)
+    if share > NOTED_RATIO * val_fraction:
+        yield (
+            f"the validation file has {share:.1%} of the tokens, where data.val_fraction asks for "
+            f"{val_fraction:.1%}: whole documents are held out, and some of them are long; another "
+            "data.val_fraction chooses others"
+        )
 
 
 def write_cleaning_report(

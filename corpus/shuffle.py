@@ -81,7 +81,7 @@ def write_in_order(
 ) -> None:
     """As `write_shuffled`, but in the order of the numbers, which ascend up to `n_documents`."""
     index = np.repeat(np.arange(len(numbers)), counts)
-    keys = numbers[index].astype(np.uint64) * np.uint64(KEY_RANGE // n_documents)
+    keys = numbers[index].astype(np.uint64) * np.uint64(KEY_RANGE // max(2, n_documents))
     _write(path, ids, offsets, index, keys)
 
 

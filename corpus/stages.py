@@ -22,7 +22,7 @@ from corpus.input_file import InputFile
 from corpus.ragged import Ragged, write_ragged
 from corpus.registry import find_reader
 from corpus.shuffle import copies, shard_path, write_in_order, write_shuffled
-from corpus.split import content_hash, held_out_limit
+from corpus.split import Split
 from tokenizer.tokenizer import Tokenizer
 
 BATCH_BYTES = 1 << 20
@@ -109,7 +109,7 @@ class Tokenising:
     """What tokenising needs to know beside the shard."""
 
     tokenizer: Tokenizer
-    val_fraction: float
+    split: Split
     weight: float
     seed: int
     n_documents: int
@@ -136,9 +136,9 @@ def tokenise_texts(
     kept = kept_positions(dedup, first, len(shard))
     encoded = _Encoded(options)
     for contents, _ in batches(shard.contents(kept.tolist()), BATCH_BYTES):
-        texts = [content.decode("utf-8") for content in contents]
-        ids = options.tokenizer.encode_arrays(texts)
-        encoded.add(ids, contents, map(len, texts), map(len, contents))
+        parts = [options.split.parts(content) for content in contents]
+        texts = [content.decode("utf-8") for document in parts for content, _ in document]
+        encoded.add(parts, options.tokenizer.encode_arrays(texts), texts)
     return encoded.write(kept + first, *output)
 
 
@@ -152,10 +152,12 @@ def tokenise_ids(
     """
     shard = Ragged(source, IDS)
     encoded = _Encoded(options)
+    break_id = options.tokenizer.encode("\n")[-1]
     for contents, _ in batches(shard.contents(range(len(shard))), BATCH_BYTES):
-        ids = [np.frombuffer(content, IDS) for content in contents]
-        texts = [options.tokenizer.decode(document.tolist()) for document in ids]
-        encoded.add(ids, contents, map(len, texts), (len(text.encode("utf-8")) for text in texts))
+        documents = [np.frombuffer(content, IDS) for content in contents]
+        parts = [options.split.parts_of_ids(document, break_id) for document in documents]
+        ids = [ids for document in parts for ids, _ in document]
+        encoded.add(parts, ids, [options.tokenizer.decode(part.tolist()) for part in ids])
     return encoded.write(np.arange(len(shard)) + first, *output)
 
 
@@ -181,35 +183,45 @@ class _Encoded:
         self.n_bytes: list[int] = []
         self.lengths: list[np.ndarray] = []
         self.held_out: list[bool] = []
+        self.n_parts: list[int] = []
 
     def add(
         self,
-        documents: list[np.ndarray],
-        contents: list[bytes],
-        characters: Iterable[int],
-        n_bytes: Iterable[int],
+        documents: list[list[tuple[Any, bool]]],
+        parts: list[np.ndarray],
+        texts: list[str],
     ) -> None:
-        """Add documents, each ended by <eos>; a hash of their `contents` decides the split."""
-        tokenizer, limit = self.options.tokenizer, held_out_limit(self.options.val_fraction)
-        lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-        ids = np.full(lengths.sum() + len(lengths), tokenizer.eos_id, documents[0].dtype)
+        """Add documents, as the split parted them, with the ids and the text of all their parts.
+
+        Each part is ended by <eos>.
+        """
+        tokenizer = self.options.tokenizer
+        lengths = np.fromiter(map(len, parts), np.int64, len(parts))
+        ids = np.full(lengths.sum() + len(lengths), tokenizer.eos_id, parts[0].dtype)
         is_end = np.zeros(len(ids), bool)
         is_end[np.cumsum(lengths + 1) - 1] = True
-        ids[~is_end] = np.concatenate(documents)
+        ids[~is_end] = np.concatenate(parts)
         if ids.max() >= tokenizer.vocab_size:
             raise UserError(
                 f"token id {ids.max()} is outside the {tokenizer.vocab_size} ids of "
                 f"{tokenizer.model_file}; the source was tokenised with another tokenizer"
             )
         self.ids.append(ids.astype(self.options.dtype))
-        self.characters += characters
-        self.n_bytes += n_bytes
+        self.characters += map(len, texts)
+        self.n_bytes += (len(text.encode("utf-8")) for text in texts)
         self.lengths.append(lengths + 1)
-        self.held_out += [content_hash(content) < limit for content in contents]
+        self.held_out += [held_out for document in documents for _, held_out in document]
+        self.n_parts += map(len, documents)
 
     def write(self, numbers: np.ndarray, folder: Path, shard: int) -> dict[str, Any]:
-        """Write both splits; returns the counts of each, and those of training without weights."""
+        """Write both splits of the documents `numbers`.
+
+        Returns the counts of each split, those of training without weights, and those of what was
+        held out of documents that were cut.
+        """
         options = self.options
+        is_cut = np.repeat(np.array(self.n_parts, np.int64) > 1, self.n_parts)
+        numbers = np.repeat(numbers, self.n_parts)
         ids = np.concatenate([np.empty(0, options.dtype), *self.ids])
         val = np.array(self.held_out, np.int64)
         lengths = np.concatenate([np.empty(0, np.int64), *self.lengths])
@@ -219,11 +231,11 @@ class _Encoded:
         columns = (np.ones_like(val), self.characters, self.n_bytes, lengths, unknown)
         counts = np.array(columns, np.int64).T
         train = copies(numbers, options.weight, options.seed) * (1 - val)
-        result = {"unweighted": (1 - val) @ counts}
+        result = {"unweighted": (1 - val) @ counts, "whole": is_cut.astype(np.int64) @ counts}
         documents = ids, offsets, numbers
         write_shuffled(shard_path(folder, shard, "train"), *documents, train, options.seed)
         write_in_order(shard_path(folder, shard, "val"), *documents, val, options.n_documents)
-        result |= {"train": train @ counts, "val": val @ counts}
+        result |= {"train": train @ counts, "val": val @ counts, "cut": (val * is_cut) @ counts}
         return {key: dict(zip(COUNTED, sums.tolist())) for key, sums in result.items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from corpus.config import DataConfig
 from corpus.ragged import Ragged
 from corpus.shuffle import sampled
-from corpus.split import is_held_out
+from corpus.split import Split
 from corpus.stages import TEXT, kept_positions
 from tokenizer.config import TokenizerConfig
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -42,18 +42,20 @@ def train_vocabulary(
     """
     total = sum(n_bytes for _, _, n_bytes in shards)
     share = READ_SAMPLES * config.sample_bytes / max(1, total)
+    split = Split.of(data.val_fraction, total)
     texts = (
-        text
+        part.decode("utf-8")
         for path, first, _ in shards
-        for text in _sample(path, first, dedup, share, data.seed)
-        if not is_held_out(text, data.val_fraction)
+        for content in _sample(path, first, dedup, share, data.seed)
+        for part, held_out in split.parts(content)
+        if not held_out
     )
     train_sentencepiece(texts, config.vocab_size, model_file, config.sample_bytes)
     return {}
 
 
-def _sample(path: Path, first: int, dedup: Path | None, share: float, seed: int) -> Iterator[str]:
+def _sample(path: Path, first: int, dedup: Path | None, share: float, seed: int) -> Iterator[bytes]:
     shard = Ragged(path, TEXT)
     kept = kept_positions(dedup, first, len(shard))
     for index in kept[sampled(kept + first, share, seed)]:
-        yield shard.text(index)
+        yield shard[index].tobytes()

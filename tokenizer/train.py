@@ -9,6 +9,7 @@ import sentencepiece
 from common.errors import UserError
 from common.files import atomic_open
 from tokenizer.config import TokenizerConfig
+from tokenizer.round_trip import check_round_trip, with_space
 from tokenizer.sample import sample_texts
 
 # Longer lines are cut into pieces: SentencePiece would skip them whole.
@@ -29,7 +30,8 @@ def train_sentencepiece(
 
     Decoding gives back the encoded text to the character (only U+2581, which stands for the
     space inside SentencePiece, comes back as a space): no normalisation, spaces kept, characters
-    outside the vocabulary as UTF-8 bytes. There is no dummy space before a text: Chinese words
+    outside the vocabulary as UTF-8 bytes. This is tried on a thousand odd lines before the file is
+    written. There is no dummy space before a text: Chinese words
     do not begin with one, and ids decoded on their own keep their leading space. The same texts
     give the same file. `reserved` pieces are the last ids: no text is ever turned into one.
 
@@ -59,8 +61,10 @@ def train_sentencepiece(
         )
     except RuntimeError as error:
         raise _explain(error, vocab_size) from error
+    content = with_space(model.getvalue())
+    check_round_trip(content)
     with atomic_open(path) as file:
-        file.write(_with_reserved(model.getvalue(), reserved))
+        file.write(_with_reserved(content, reserved))
 
 
 def _with_reserved(content: bytes, reserved: Sequence[str]) -> bytes:

@@ -16,7 +16,8 @@ from corpus.registry import reader
 MAX_ENTRY_CHARS = 32 << 20
 # Where a parser fails this close to the end of what was read, it may only lack what follows.
 MAX_TOKEN_CHARS = 32
-SEPARATORS = re.compile(r"[\s,]*")
+# Byte-order marks stand there where files were joined.
+SEPARATORS = re.compile(r"[\s,\ufeff]*")
 
 
 @reader("jsonl")

@@ -20,7 +20,7 @@ def read_txt(file: InputFile, source: SourceConfig) -> Iterator[str]:
 @reader("txt_lines")
 def read_txt_lines(file: InputFile, source: SourceConfig) -> Iterator[str]:
     """Each line is a document."""
-    yield from file.lines(source.encoding)
+    yield from file.lines(source.encoding, plain=True)
 
 
 @reader("txt_blank")
@@ -28,7 +28,7 @@ def read_txt_blank(file: InputFile, source: SourceConfig) -> Iterator[str]:
     """Documents with blank lines between them."""
     document: list[str] = []
     size = 0
-    for line in itertools.chain(file.lines(source.encoding), [""]):
+    for line in itertools.chain(file.lines(source.encoding, plain=True), [""]):
         if line.strip():
             size += len(line)
             if size <= MAX_DOCUMENT_CHARS:

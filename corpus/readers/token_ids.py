@@ -26,6 +26,8 @@ def read_token_npz(file: InputFile, source: SourceConfig, eos_id: int) -> Iterat
 
     The rows of a table count as one stream. The array is held in memory.
     """
+    if not file.begins_with(b"PK"):
+        return
     try:
         with zipfile.ZipFile(file.path) as archive, archive.open("input_ids.npy") as member:
             ids = np.lib.format.read_array(member, allow_pickle=False)

@@ -62,7 +62,7 @@ def test_damaged_archive_gives_what_comes_before(read_raw, caplog, suffix, harm)
     sentences = [record.getMessage() for record in caplog.records]
     (told,) = [sentence for sentence in sentences if "cannot be read past byte " in sentence]
     assert told.startswith(f"{file.path}: ")
-    assert told.endswith("); what comes before is used, mend the file to have the rest")
+    assert told.endswith("); what comes before is used, repair the file to have the rest")
 
 
 def test_cut_archive_of_one_document(read_raw):
@@ -106,7 +106,9 @@ def test_bytes_that_are_not_in_the_encoding(read_raw, caplog):
     assert "raw:3 skipped: byte 0 of the line is not gb18030" in caplog.text
     documents, file = read_raw("txt", "abc你好".encode("gb18030"))
     assert (documents, file.skipped) == ([""], 1)
-    assert "byte 3 is not utf-8; name the encoding of the file, such as gb18030" in caplog.text
+    assert (
+        "byte 3 is not utf-8 but perhaps gb18030; name the encoding of the file in" in caplog.text
+    )
     wide = "一\n二\n".encode("utf-16-le") + b"\x00\xd8\n\x00"
     documents, file = read_raw("txt_lines", wide, encoding="utf-16-le")
     assert (file.skipped, file.damaged) == (0, True)

@@ -10,11 +10,15 @@ from common.errors import UserError
 from corpus.config import DataConfig, SourceConfig
 from corpus.pipeline import build
 from corpus.report import format_report
-from corpus.split import is_held_out
+from corpus.split import Split
 from corpus.token_file import TokenFile, open_split
 from corpus.vocabulary import tokenizer_for
 from tokenizer.config import TokenizerConfig
 from tokenizer.train import train_sentencepiece
+
+
+def is_held_out(text, val_fraction):
+    return Split(val_fraction, 1 << 40).is_held_out(text.encode())
 
 
 def contents(folder):
@@ -134,9 +138,9 @@ def test_source_without_a_document(tmp_path, tokenizer_config, make_data, conten
 
 def test_too_few_documents_for_a_split(make_data, tokenizer_config):
     with pytest.raises(UserError, match=r"validation file .* raise data\.val_fraction"):
-        build(tokenizer_config, make_data(2, val_fraction=0.001))
+        build(tokenizer_config, make_data(20, val_fraction=0.001))
     with pytest.raises(UserError, match=r"training file .* lower data\.val_fraction"):
-        build(tokenizer_config, make_data(2, val_fraction=0.999))
+        build(tokenizer_config, make_data(20, val_fraction=0.999))
 
 
 def test_full_disk_leaves_the_old_files(make_data, tmp_path, tokenizer_config):

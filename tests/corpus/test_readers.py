@@ -104,7 +104,9 @@ def test_entries_before_a_broken_one_are_kept(read_raw, caplog, content, message
     assert (documents, file.damaged) == (["a"], True)
     assert message in caplog.text
     assert len(caplog.records) == 1
-    assert caplog.text.strip().endswith("what comes before is used, mend the file to have the rest")
+    assert caplog.text.strip().endswith(
+        "what comes before is used, repair the file to have the rest"
+    )
 
 
 @pytest.mark.parametrize("cut", range(1, 24))

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 import corpus.input_file as input_file
+import corpus.readers.csv_rows as csv_rows
 import corpus.readers.json_text as json_text
 import corpus.readers.plain_text as plain_text
-import corpus.readers.tables as tables
 import corpus.readers.token_ids as token_ids
 import corpus.unpack as unpack
 from corpus.config import SourceConfig
@@ -78,7 +78,7 @@ def test_limits_are_those_of_the_code(name):
         input_file.MAX_RECORD_BYTES,
         json_text.MAX_ENTRY_CHARS,
         plain_text.MAX_DOCUMENT_CHARS,
-        tables.MAX_CELL_CHARS,
+        csv_rows.MAX_CELL_CHARS,
         token_ids.MAX_DOCUMENT_TOKENS,
     ]
     text = (DOCS / name).read_text("utf-8")

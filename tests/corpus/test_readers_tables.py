@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-import corpus.readers.tables as tables
+import corpus.readers.csv_rows as csv_rows
 
 
 @pytest.fixture
@@ -70,9 +70,10 @@ def test_csv(read_raw, reader, comma):
 
 
 def test_broken_rows_of_csv_are_skipped(read_raw, caplog):
-    content = "id,text\n1,一\n2,二,more\n3\n4,四\n" + '5,"no end\n6,六\n'
+    content = "id,text\n1,一\n2,二,more\n3\n4,四\n" + '5,"no end\n6,六\nid,text\n'
     documents, file = read_raw("csv", content)
-    assert (documents, file.skipped) == (["一", "四", "no end\n6,六\n"], 2)
+    assert (documents, file.skipped) == (["一", "四", '"no end', "六"], 3)
+    assert "raw:8 skipped: the header again" in caplog.text
     assert "raw:3 skipped: the row has 3 cells, the header 2" in caplog.text
 
 
@@ -88,9 +89,52 @@ def test_csv_nul_and_column_that_is_not_there(read_raw, caplog):
 def test_big_cells_of_csv(read_raw, monkeypatch, caplog):
     long = "字" * 300_000
     assert read_raw("csv", f'text\n"{long}"\n')[0] == [long]
-    monkeypatch.setattr(tables, "MAX_CELL_CHARS", 1000)
+    monkeypatch.setattr(csv_rows, "MAX_CELL_CHARS", 1000)
     assert read_raw("csv", '"' + "x" * 2000)[1].skipped == 1
-    content = "text\na\n" + '"' + "x" * 900 + "\n" + "y" * 900 + "\nb\n"
+    content = "text\na\n" + '"' + "x" * 900 + "\n" + "y" * 900 + "\n" + "z" * 2000 + "\nb\n"
     documents, file = read_raw("csv", content)
-    assert (documents, file.skipped) == (["a", "b"], 1)
-    assert "raw:4 skipped: malformed row (field larger than field limit (1000))" in caplog.text
+    assert (documents, file.skipped) == (["a", '"' + "x" * 900, "y" * 900, "b"], 1)
+    assert "raw:5 skipped: malformed row: a cell is too long" in caplog.text
+
+
+DAYS = [f"第{i}天，小明在河边读书，然后回家。" for i in range(60)]
+
+
+@pytest.mark.parametrize(("reader", "comma"), [("csv", ","), ("tsv", "\t")])
+@pytest.mark.parametrize("later", ["", '50|"引"', '50|"引|文"', '50|""', '50|"一\n二"'])
+def test_a_quotation_mark_without_its_pair_costs_no_other_row(read_raw, reader, comma, later):
+    rows = [f"{i}|{day}" for i, day in enumerate(DAYS)]
+    rows[10] = f'10|"{DAYS[10]}'
+    texts = [*DAYS[:10], '"' + DAYS[10], *DAYS[11:]]
+    if later:
+        rows[50] = later
+        texts[50] = later[3:].strip('"').replace("|", comma)
+    content = "\n".join(["id|text", *rows]).replace("|", comma)
+    documents, file = read_raw(reader, content)
+    assert (documents, file.skipped) == (texts, 0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (r'"他说\"你好\"，走了"', '他说"你好"，走了'),
+        (r'"他说：\"你好\""', '他说："你好"'),
+        (r'"一\"，' + '\n二"', '一"，\n二'),
+        (r'"C:\书\"', r"C:\书" + "\\"),
+        ('"他说"你好"，走了"', '他说"你好"，走了'),
+        ('5" 屏', '5" 屏'),
+        ('""', ""),
+    ],
+)
+def test_quotation_marks_within_a_cell(read_raw, cell, text):
+    for reader, comma in (("csv", ","), ("tsv", "\t")):
+        content = f'id,text\n1,一\n2,{cell}\n3,三\n4,"四"\n'.replace(",", comma)
+        documents, file = read_raw(reader, content)
+        assert (documents, file.skipped) == (["一", text, "三", "四"], 0)
+
+
+def test_rows_taken_into_one_are_known_by_their_number_of_cells(read_raw):
+    content = 'id,text,n\n1,"一,2\n2,二,3\n3,三,"\n4,四,5\n'
+    assert read_raw("csv", content)[0] == ['"一', "二", "三", "四"]
+    documents, file = read_raw("csv", 'id,text\n1,"a, b,\nc",d\n2,二\n')
+    assert (documents, file.skipped) == (["二"], 1)

@@ -7,9 +7,13 @@ import pytest
 from common.errors import UserError
 from corpus.config import SourceConfig
 from corpus.pipeline import build
-from corpus.split import is_held_out
+from corpus.split import Split
 from corpus.token_file import open_split
 from tokenizer.config import TokenizerConfig
+
+
+def is_held_out(text, val_fraction):
+    return Split(val_fraction, 1 << 40).is_held_out(text.encode())
 
 
 def test_repeated_documents_are_in_neither_file_twice(

@@ -3,6 +3,7 @@ import random
 import pytest
 
 from common.errors import UserError
+from tokenizer.round_trip import odd_lines
 from tokenizer.tokenizer import load_tokenizer
 from tokenizer.train import train_sentencepiece
 
@@ -52,3 +53,28 @@ def test_too_many_characters_for_the_vocabulary(tmp_path):
 def test_training_is_silent(tmp_path, capfd):
     train_sentencepiece(poems(300), 400, tmp_path / "m")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_space_is_a_piece_also_where_the_corpus_has_none(tmp_path):
+    texts = list(poems(300))
+    train_sentencepiece(texts, 400, tmp_path / "m")
+    tokenizer = load_tokenizer("sentencepiece", tmp_path / "m")
+    assert tokenizer.decode(tokenizer.encode("你好 世界")) == "你好 世界"
+    assert len(tokenizer.encode(" ")) == 1
+    spaced = [*texts, "春 眠 不 觉 晓 " * 2000]
+    train_sentencepiece(spaced, 400, tmp_path / "spaced")
+    assert load_tokenizer("sentencepiece", tmp_path / "spaced").encode(" ") != [0]
+
+
+def test_what_a_vocabulary_gives_back_is_checked(tmp_path, monkeypatch):
+    train_sentencepiece(poems(300), 400, tmp_path / "m")
+    tokenizer = load_tokenizer("sentencepiece", tmp_path / "m")
+    lines = list(odd_lines())
+    assert len(lines) == 1000
+    for kind in (" ", "5", "\n", "，", "１", "\t", "\u3000"):
+        assert sum(kind in line for line in lines) > 5, repr(kind)
+    assert [tokenizer.decode(tokenizer.encode(line)) for line in lines] == lines
+    monkeypatch.setattr("tokenizer.train.with_space", lambda model: model)
+    with pytest.raises(UserError, match="turns .* into .*▁"):
+        train_sentencepiece(poems(300), 400, tmp_path / "without")
+    assert not (tmp_path / "without").exists()
