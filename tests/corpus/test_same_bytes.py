@@ -45,7 +45,11 @@ def data(tmp_path, random_texts, write_jsonl):
         SourceConfig("jsonl", str(tmp_path / "b.jsonl"), weight=1.5),
     ]
     return DataConfig(
-        str(tmp_path / "data"), sources, [{"rule": "length", "min": 5}], val_fraction=0.1, workers=1
+        str(tmp_path / "data"),
+        sources,
+        cleaning=[{"rule": "length", "min": 5}],
+        val_fraction=0.1,
+        workers=1,
     )
 
 
