@@ -31,6 +31,8 @@ from training.config import TrainConfig
 REPO = Path(__file__).resolve().parent
 DEMO = REPO / "configs" / "demo.yaml"
 FLAGS = ("help", "print_config")
+LONGEST_NAME = 240
+"""Bytes of a run's name; file systems end at 255."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Recipe:
             raise ValueError(
                 f"name is {self.name!r}; it must be a plain folder name: "
                 "letters, digits, '_', '-' and '.', and no '.' or '-' in front"
+            )
+        if len(self.name.encode()) > LONGEST_NAME:
+            raise ValueError(
+                f"name is {self.name}; it must be at most {LONGEST_NAME} bytes long, which are "
+                f"{LONGEST_NAME // 3} Chinese characters"
             )
         rows = self.train.micro_batch * self.model.max_seq_len
         below = self.train.tokens_per_step // rows * rows

@@ -1,7 +1,11 @@
 """Errors that a user can mend, told in one sentence."""
 
+import io
+import multiprocessing
 import os
+import signal
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,19 +17,62 @@ class UserError(Exception):
     """Bad input or set-up. The message says what is wrong, where, and how to mend it."""
 
 
+class _Terminated(BaseException):
+    """SIGTERM, raised where the main thread is."""
+
+
 def run_main(main: Callable[[], int]) -> None:
     """Run an entry script and exit: a `UserError` becomes one sentence on stderr and status 1.
 
-    Ctrl-C ends it with status 130, as a shell reports it.
+    So does a file or folder that the system refuses. Ctrl-C and SIGTERM end it with 128 + signal,
+    as a shell reports it, and so does a reader of the output that goes away.
     """
+    # An output that cannot show a character shows its code; input of another encoding comes
+    # through, so that who reads it can say what is wrong with it.
+    for stream, how in (
+        (sys.stdin, "surrogateescape"),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=how)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.exit(main())
+        status = main()
+        sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        if file := os.environ.get(ERRORS_FILE):
-            with Path(file).open("a", encoding="utf-8") as lines:
-                lines.write(f"{error}\n")
-        sys.exit(1)
+        status = _refuse(str(error))
+    except BrokenPipeError:
+        # Python flushes at its exit once more, to nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        status = _refuse(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr, flush=True)
-        sys.exit(130)
+        status = _say("interrupted", 128 + signal.SIGINT)
+    except _Terminated:
+        status = _say("ended by SIGTERM", 128 + signal.SIGTERM)
+    sys.exit(status)
+
+
+def _refuse(sentence: str) -> int:
+    """Say what is wrong, to a supervisor as well."""
+    if file := os.environ.get(ERRORS_FILE):
+        with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as lines:
+            lines.write(f"{sentence}\n")
+    return _say(f"error: {sentence}", 1)
+
+
+def _say(sentence: str, status: int) -> int:
+    print(sentence, file=sys.stderr, flush=True)
+    return status
+
+
+def _terminate(number: int, frame: types.FrameType | None) -> None:
+    """End this process with a word, and one that was forked from it without."""
+    if multiprocessing.parent_process() is None:
+        raise _Terminated
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -13,6 +13,18 @@ from common.errors import UserError
 
 PathLike = str | Path
 
+IMPOSSIBLE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG)
+ADVICE = (
+    (
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        "free or change the disk and run again, nothing written before is lost",
+    ),
+    ((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that you may write to"),
+    ((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder must be; choose another path"),
+    (IMPOSSIBLE, "choose another path"),
+)
+"""What to do about an error of the system, by its number."""
+
 
 @contextlib.contextmanager
 def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO]:
@@ -33,7 +45,8 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO]:
             os.replace(temporary, path)
             fsync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # such as of a path that cannot be
+            temporary.unlink()
 
 
 def append_whole(path: PathLike, text: str) -> None:
@@ -56,16 +69,26 @@ def append_whole(path: PathLike, text: str) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: PathLike) -> Iterator[None]:
-    """Turn a full or read-only disk met while writing `path` into a `UserError`."""
+    """Turn what the system refuses while `path` is written into a `UserError`.
+
+    Raises:
+        UserError: the disk is full or read-only, or there cannot be such a file or folder.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
+        # numpy's tofile tells a full disk without its number.
+        number = error.errno or (errno.ENOSPC if type(error) is OSError else None)
+        advice = next((words for numbers, words in ADVICE if number in numbers), None)
+        if advice is None or (number in IMPOSSIBLE and not _is_about(error, Path(path))):
             raise
-        raise UserError(
-            f"cannot write {path}: {error.strerror}; free or change the disk and run again, "
-            "nothing written before is lost"
-        ) from error
+        raise UserError(f"cannot write {path}: {os.strerror(number)}; {advice}") from error
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    """Whether an error names a path, a folder on the way to it, or a neighbour of it."""
+    named = Path(os.fsdecode(error.filename or ""))
+    return named == path or path.is_relative_to(named) or named.parent == path.parent
 
 
 def fsync_folder(folder: PathLike) -> None:

@@ -62,6 +62,8 @@ def read_options(
             text = next(words, "--")
             if text.startswith("--"):
                 raise UserError(f"option --{name} needs a value, as in --{name}=VALUE")
+        if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
+            raise UserError(f"option --{name} is not text in UTF-8: {text!r}")
         options.append(Option(name, text, adds))
     return options
 

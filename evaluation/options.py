@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -107,7 +108,10 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     try:
         known, overrides = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
-        raise UserError(str(error)) from error
+        words, name = list(sys.argv[1:] if argv is None else argv), error.argument_name
+        dashed = any(a == name and b.startswith("-") for a, b in zip(words, words[1:]))
+        hint = f"; a value that begins with a dash is written {name}=VALUE" if dashed else ""
+        raise UserError(f"{error}{hint}") from error
     prompts = known.prompt
     if known.prompts_file:
         prompts = [*(prompts or []), *read_prompts(known.prompts_file)]

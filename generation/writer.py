@@ -140,6 +140,14 @@ class Writing:
             UserError: a prompt does not fit the context.
         """
         tokenizer, config = writer.tokenizer, writer.config
+        for prompt in prompts:
+            try:
+                prompt.encode()
+            except UnicodeEncodeError as error:
+                raise UserError(
+                    f"the prompt {prompt!r} is not text in UTF-8, from character "
+                    f"{error.start + 1} on; give it in UTF-8"
+                ) from error
         self.prompts, self.ids = prompts, [tokenizer.encode(prompt) for prompt in prompts]
         if n_likely is None and config.log_probs:
             n_likely = 0

@@ -17,9 +17,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: `path` is a file or a folder that is not empty, or the disk is full.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise UserError(f"{path} exists already; choose another folder or delete it")
-    path = path.resolve()
+    with disk_errors(path):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise UserError(f"{path} exists already; choose another folder or delete it")
+        path = path.resolve()
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         with disk_errors(path):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.files import disk_errors
+
 RUN_PAIRS = 1 << 21
 """pairs held in memory, 16 MB of them"""
 SHIFT, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -55,6 +57,7 @@ class SortedPairs:
         if not self._n_pending:
             return
         run = self.folder / f"{len(self._runs)}"
-        np.unique(np.concatenate(self._pending)).tofile(run)
+        with disk_errors(run):
+            np.unique(np.concatenate(self._pending)).tofile(run)
         self._runs.append(run)
         self._pending, self._n_pending = [], 0

@@ -86,6 +86,7 @@ def test_a_folder_may_hold_several_exams(tmp_path):
     [
         (["--exam", "gaokao"], "invalid choice: 'gaokao' .*idioms.*cmmlu.*ceval.*mmlu"),
         (["--exam"], "--exam: expected"),
+        (["--prompt", "-5度"], "begins with a dash is written --prompt=VALUE"),
         (["--shots", "-1"], "--shots is -1; it must not be negative"),
         (["--shots", "two"], "--shots: invalid int value: 'two'"),
     ],
