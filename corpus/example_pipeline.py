@@ -12,7 +12,6 @@ from common.errors import UserError
 from common.files import atomic_open, fsync_folder, sha256_file
 from corpus.cleaning.cleaner import Cleaner
 from corpus.config import DataConfig
-from corpus.dedup.report import REPORT_NAME
 from corpus.example_file import (
     IDS,
     MASK,
@@ -27,11 +26,12 @@ from corpus.example_file import (
 from corpus.example_stages import BYTES, Rendering, clean_examples, render_examples
 from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
-from corpus.pipeline import Shard, clean_sources, find_repeats, read_sources
+from corpus.packing import copy_duplicates_report
+from corpus.pipeline import SHARD_BYTES, Shard, clean_sources, find_repeats, read_sources
 from corpus.ragged import Ragged
 from corpus.report import Report
 from corpus.shuffle import shard_path
-from corpus.sources import find_sources, inputs_key
+from corpus.sources import find_sources, inputs_key, stage_keys
 from corpus.stages import SPLITS
 from corpus.workspace import Build, Unfinished, open_workspace
 from tokenizer.config import TokenizerConfig
@@ -53,9 +53,10 @@ def build_examples(
     key = inputs_key(tokenizer_config, data, sources, template.fingerprint)
     if report := _finished(data, key, template):
         return report
-    shared = not data.part.endswith("/1")
+    keys = stage_keys(tokenizer_config, data, sources, template.fingerprint, SHARD_BYTES)
+    reads = [(f"read:{index}", f"clean:{index}") for index in range(len(sources))]
     with (
-        open_workspace(Path(data.dir), key, shared) as work,
+        open_workspace(Path(data.dir), keys, [("tokens", "write"), *reads], data.part) as work,
         open_executor(data.executor, data.workers) as perform,
     ):
         run = Build(data, [source.name for source in sources], work, perform)
@@ -107,13 +108,13 @@ def _render(
         for name in ("skipped", "damaged", "read", "cleaned", "unique"):
             setattr(train, name, getattr(found, name))
         if not found.unique:
-            run.reject(
+            raise UserError(
                 f"data.sources: every example of {found.name} repeats one of an earlier source; "
                 "take it out of the recipe, or set data.dedup to none"
             )
     for split, name, change in (("val", "validation", "raise"), ("train", "training", "lower")):
         if not sum(found.documents for found in sums[split]):
-            run.reject(
+            raise UserError(
                 f"no example fell to the {name} file with data.val_fraction "
                 f"{data.val_fraction}; {change} data.val_fraction or give more examples"
             )
@@ -129,8 +130,7 @@ def _write(run: Build, shards: Sequence[Shard], template: ChatTemplate) -> list[
         arguments = (tokens, split, sources, run.data.kind, dtype, run.work.path("write", ""))
         tasks.append(run.work.task("write", split, 0, write_examples, *arguments))
     written = run.run("write", tasks)
-    run.work.clear("clean")
-    run.work.clear("tokens")
+    run.work.replace("tokens", "write")
     return written
 
 
@@ -211,12 +211,10 @@ def _publish(
                 os.replace(made, folder / name)
         if run.data.kind != "task":
             keys_path(folder, split).unlink(missing_ok=True)
-    report = run.work.path("dedup", REPORT_NAME)
-    if report.is_file():
-        os.replace(report, folder / REPORT_NAME)
+    copy_duplicates_report(run)
     template.save(folder)
     fsync_folder(folder)
     for split in reversed(SPLITS):
         manifests[split].save(folder, split)
-    run.work.remove()
+    run.work.remove("tokens", "write")
     return Report(manifests["train"], manifests["val"], up_to_date=False)

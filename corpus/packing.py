@@ -1,6 +1,7 @@
 """The last stages: shuffled documents of all shards into the token files of a data folder."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from common.files import fsync_folder
+from common.errors import UserError
+from common.files import atomic_open, fsync_folder
 from corpus.dedup.report import REPORT_NAME
 from corpus.manifest import CUT_RULE, SPLIT_RULE, FilePart, Manifest, SourceCounts
 from corpus.report import Report
@@ -60,7 +62,7 @@ def pack(run: Build, tokens: Tokens) -> dict[str, dict[str, Any]]:
         tasks.append(run.work.task("pack", name, BUCKET_BYTES, gather_bucket, *arguments))
         buckets[split].append(output)
     gathered = run.run("pack", tasks)
-    run.work.clear("tokens")
+    run.work.replace("tokens", "pack")
     n_gathered = sum(result["tokens"] for result in gathered)
     assert n_gathered == sum(map(tokens.n_tokens, SPLITS)), "tokens made and gathered differ"
     tasks = []
@@ -73,7 +75,7 @@ def pack(run: Build, tokens: Tokens) -> dict[str, dict[str, Any]]:
     written = dict(zip(SPLITS, run.run("write", tasks)))
     for split in SPLITS:
         assert written[split]["tokens"] == tokens.n_tokens(split), "tokens made and written differ"
-    run.work.clear("pack")
+    run.work.replace("pack", "write")
     return written
 
 
@@ -110,16 +112,24 @@ def publish(run: Build, tokens: Tokens, written: dict[str, dict[str, Any]], key:
         for file in files:
             _move(made / file, folder)
         _delete_others(folder, NAMES[split], files)
-    _move(run.work.path("dedup", REPORT_NAME), folder)
-    if run.data.dedup == "none":
-        (folder / REPORT_NAME).unlink(missing_ok=True)
+    copy_duplicates_report(run)
     if run.work.path("vocabulary", MODEL_NAME).is_file():
         tokens.tokenizer.save(folder)
     fsync_folder(folder)
     for split in reversed(SPLITS):
         manifests[split].save(folder / NAMES[split])
-    run.work.remove()
+    # What the next vocabulary, weight, split or seed can begin with stays.
+    run.work.remove("tokens", "pack", "write")
     return Report(manifests["train"], manifests["val"], up_to_date=False)
+
+
+def copy_duplicates_report(run: Build) -> None:
+    """Lay the list of removed documents beside the files, if there is one."""
+    target = Path(run.data.dir) / REPORT_NAME
+    target.unlink(missing_ok=True)
+    if (report := run.work.path("dedup", REPORT_NAME)).is_file():
+        with atomic_open(target) as file, open(report, "rb") as found:
+            shutil.copyfileobj(found, file)
 
 
 def _manifest(
@@ -152,7 +162,7 @@ def _check_not_empty(run: Build, tokens: Tokens) -> None:
     fraction = run.data.val_fraction
     for split, name, change in (("val", "validation", "raise"), ("train", "training", "lower")):
         if not tokens.n_tokens(split):
-            run.reject(
+            raise UserError(
                 f"no document fell to the {name} file with data.val_fraction {fraction}; "
                 f"{change} data.val_fraction or give more documents"
             )

@@ -20,7 +20,7 @@ from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
 from corpus.packing import Tokens, pack, publish
 from corpus.report import Report, format_mixture, split_notes, write_cleaning_report
-from corpus.sources import Source, find_sources, inputs_key
+from corpus.sources import Source, find_sources, inputs_key, stage_keys
 from corpus.split import Split
 from corpus.stages import (
     SPLITS,
@@ -33,13 +33,17 @@ from corpus.stages import (
     tokenise_texts,
 )
 from corpus.token_file import TRAIN_NAME, VAL_NAME, TokenFile
-from corpus.vocabulary import tokenizer_for, train_vocabulary
+from corpus.vocabulary import count_pieces, tokenizer_for, train_vocabulary
 from corpus.workspace import Build, Unfinished, open_workspace
 from tokenizer.config import TokenizerConfig
 from tokenizer.tokenizer import MODEL_NAME, Tokenizer, load_tokenizer
+from tokenizer.train import too_many_characters
 
 SHARD_BYTES = 16 << 20
 Clean = Callable[[Path, Path, list[dict[str, Any]], str], dict[str, Any]]
+CERTAIN_SHARE = 0.9
+"""A vocabulary below this share of the pieces that the corpus with its repetitions needs is too \
+small for certain."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,17 @@ def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
     key = inputs_key(tokenizer_config, data, sources, given and given.fingerprint)
     if report := _finished(tokenizer_config, data, key):
         return report
-    shared = not data.part.endswith("/1")
+    keys = stage_keys(tokenizer_config, data, sources, given and given.fingerprint, SHARD_BYTES)
     with (
-        open_workspace(Path(data.dir), key, shared) as work,
+        open_workspace(Path(data.dir), keys, _replaced(sources), data.part) as work,
         open_executor(data.executor, data.workers) as perform,
     ):
         run = Build(data, [source.name for source in sources], work, perform)
         counts = [SourceCounts(name) for name in run.names]
         shards = read_sources(run, sources, given, counts)
         shards = clean_sources(run, shards, counts)
+        if given is None and data.dedup != "none":
+            _check_size(run, shards, tokenizer_config)
         dedup = find_repeats(run, shards)
         tokenizer = given or _train(run, shards, dedup, tokenizer_config)
         tokens = _tokenise(run, shards, dedup, tokenizer, counts)
@@ -105,6 +111,15 @@ def _finished(tokenizer_config: TokenizerConfig, data: DataConfig, key: str) -> 
     return Report(train.manifest, val.manifest, up_to_date=True)
 
 
+def _replaced(sources: Sequence[Source]) -> list[tuple[str, str]]:
+    """The stages whose files are not kept, each with that which takes its place; the last first."""
+    reads = [
+        (f"read:{index}", "tokens" if source.reader.tokens else f"clean:{index}")
+        for index, source in enumerate(sources)
+    ]
+    return [("pack", "write"), ("tokens", "pack"), *reads]
+
+
 def read_sources(
     run: Build, sources: Sequence[Source], given: Tokenizer | None, counts: list[SourceCounts]
 ) -> list[Shard]:
@@ -112,16 +127,16 @@ def read_sources(
     tasks, origins = [], []
     for index, source in enumerate(sources):
         if source.reader.tokens and given is None:
-            run.reject(
+            raise UserError(
                 f"data.sources: {source.name} is tokenised already; tokenizer.path must name its "
                 "vocabulary"
             )
-        for paths, n_bytes in source.groups(SHARD_BYTES):
-            name = f"{len(tasks):06d}"
-            output = run.work.path("ids" if source.reader.tokens else "read", name)
+        for number, (paths, n_bytes) in enumerate(source.groups(SHARD_BYTES)):
+            stage, name = f"read:{index}", f"{number:06d}"
+            output = run.work.path(stage, name)
             more = run.data.val_fraction if source.reader.examples else given and given.eos_id
             arguments = (source.config, paths, output, SHARD_BYTES, more)
-            tasks.append(run.work.task("read", name, n_bytes, read_files, *arguments))
+            tasks.append(run.work.task(stage, name, n_bytes, read_files, *arguments))
             origins.append((index, output))
     shards = []
     for (index, output), result in zip(origins, run.run("read", tasks)):
@@ -133,7 +148,7 @@ def read_sources(
             shards.append(Shard(index, path, documents, size, not sources[index].reader.tokens))
     for found in counts:
         if not found.read:
-            run.reject(
+            raise UserError(
                 f"data.sources: {found.name} gave no document ({found.skipped} records skipped); "
                 "check the file, the reader and the field"
             )
@@ -149,13 +164,14 @@ def clean_sources(
     """
     texts = [shard for shard in shards if shard.is_text]
     tasks, outputs = [], []
-    for number, shard in enumerate(texts):
-        name = f"{number:06d}"
-        outputs.append(run.work.path("clean", name))
+    for shard in texts:
+        stage, name = f"clean:{shard.source}", shard.path.name
+        outputs.append(run.work.path(stage, name))
         arguments = (shard.path, outputs[-1], run.data.cleaning, run.data.dedup)
-        tasks.append(run.work.task("clean", name, shard.n_bytes, clean, *arguments))
+        tasks.append(run.work.task(stage, name, shard.n_bytes, clean, *arguments))
     results = run.run("clean", tasks)
-    run.work.clear("read")
+    for index in {shard.source for shard in texts}:
+        run.work.replace(f"read:{index}", f"clean:{index}")
     reports = [CleaningReport.of(run.data.cleaning) for _ in counts]
     cleaned = []
     for shard, output, result in zip(texts, outputs, results):
@@ -169,7 +185,7 @@ def clean_sources(
         write_cleaning_report(Path(run.data.dir), run.names, reports)
     for found in counts:
         if not found.cleaned:
-            run.reject(
+            raise UserError(
                 f"data.sources: data.cleaning dropped all {found.read} documents of {found.name}; "
                 f"{Path(run.data.dir) / 'cleaning_report.md'} shows which rules did"
             )
@@ -192,14 +208,30 @@ def find_repeats(run: Build, shards: list[Shard]) -> Path | None:
     return folder
 
 
+def _check_size(run: Build, shards: list[Shard], config: TokenizerConfig) -> None:
+    """Reject a size that is too small for the characters of the corpus, before the long work.
+
+    Without the repeated documents it may have a few less.
+    """
+    arguments = (_texts(shards), None, run.data, config)
+    n_bytes = sum(n_bytes for *_, n_bytes in _texts(shards))
+    task = run.work.task("characters", "done", n_bytes, count_pieces, *arguments)
+    (result,) = run.run("characters", [task])
+    if config.vocab_size < CERTAIN_SHARE * result["pieces"]:
+        raise UserError(too_many_characters(config.vocab_size, result["pieces"]))
+
+
+def _texts(shards: list[Shard]) -> list[tuple[Path, int, int]]:
+    return [(shard.path, shard.first, shard.n_bytes) for shard in shards if shard.is_text]
+
+
 def _train(
     run: Build, shards: list[Shard], dedup: Path | None, config: TokenizerConfig
 ) -> Tokenizer:
     """A vocabulary trained on the documents that are kept and not held out."""
     model_file = run.work.path("vocabulary", MODEL_NAME)
-    texts = [(shard.path, shard.first, shard.n_bytes) for shard in shards if shard.is_text]
-    arguments = (texts, dedup, run.data, config, model_file)
-    n_bytes = sum(n_bytes for *_, n_bytes in texts)
+    arguments = (_texts(shards), dedup, run.data, config, model_file)
+    n_bytes = sum(n_bytes for *_, n_bytes in _texts(shards))
     task = run.work.task("vocabulary", "done", n_bytes, train_vocabulary, *arguments)
     run.run("vocabulary", [task])
     return load_tokenizer(config.kind, model_file)
@@ -231,8 +263,8 @@ def _tokenise(
     n_parts = sum(result[key]["documents"] for result in results for key in ("unweighted", "val"))
     n_cut = sum(result["cut"]["documents"] for result in results)
     assert n_parts - n_cut == n_documents - n_removed, "documents kept and tokenised differ"
-    run.work.clear("clean")
-    run.work.clear("ids")
+    for index in {shard.source for shard in shards if not shard.is_text}:
+        run.work.replace(f"read:{index}", "tokens")
     kinds = (*SPLITS, "unweighted", "cut", "whole")
     sums = {kind: [SourceCounts(name) for name in run.names] for kind in kinds}
     for shard, result in zip(shards, results):
@@ -243,7 +275,7 @@ def _tokenise(
         for name in ("skipped", "damaged", "read", "cleaned", "unique"):
             setattr(train, name, getattr(found, name))
         if not found.unique:
-            run.reject(
+            raise UserError(
                 f"data.sources: every document of {found.name} repeats one of an earlier source; "
                 "take it out of the recipe, or set data.dedup to none"
             )

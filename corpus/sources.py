@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.errors import UserError
 from corpus.config import DataConfig, SourceConfig
@@ -57,14 +58,60 @@ def find_sources(config: DataConfig) -> list[Source]:
 
 def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Source], *more) -> str:
     """Hash of everything that the outcome depends on: recipe sections, raw files, `more`."""
-    files = []
-    for path in (path for source in sources for path in source.paths):
-        with contextlib.suppress(OSError):  # it has vanished, which its reader will report
-            status = path.stat()
-            files.append((str(path), status.st_size, status.st_mtime_ns))
+    files = [state for source in sources for state in _states(source)]
     # Who does the work changes nothing.
     data = dataclasses.replace(data, workers=1, executor="process", part="0/1")
-    known = [FORMAT_VERSION, repr(config), repr(data), files, more]
+    return _hash(FORMAT_VERSION, repr(config), repr(data), files, more)
+
+
+def stage_keys(
+    config: TokenizerConfig,
+    data: DataConfig,
+    sources: Sequence[Source],
+    fingerprint: str | None,
+    shard_bytes: int,
+) -> dict[str, str]:
+    """Hash of what each stage depends on, down to the program; see `Workspace`.
+
+    `fingerprint` is that of the given tokenizer, if there is one.
+    """
+    keys, code = {}, _code_hash()
+    for index, source in enumerate(sources):
+        options = (source.config.reader, source.config.field, source.config.encoding)
+        given = fingerprint if source.reader.tokens else None
+        if source.reader.examples:
+            given = data.val_fraction  # such a reader may split by itself
+        keys[f"read:{index}"] = _hash(code, options, _states(source), given, shard_bytes)
+        keys[f"clean:{index}"] = _hash(keys[f"read:{index}"], data.cleaning, data.dedup)
+    chosen = (data.val_fraction, data.seed)
+    keys["dedup"] = _hash(list(keys.values()), data.dedup, data.dedup_threshold)
+    keys["characters"] = _hash(keys["dedup"], chosen, config.sample_bytes)
+    keys["vocabulary"] = _hash(keys["dedup"], chosen, repr(config))
+    weights = [source.config.weight for source in sources]
+    keys["tokens"] = _hash(keys["vocabulary"], fingerprint, weights, data.kind)
+    keys["pack"] = _hash(keys["tokens"])
+    keys["write"] = _hash(keys["pack"], data.shard_tokens)
+    return keys
+
+
+def _states(source: Source) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of the files of a source."""
+    states = []
+    for path in source.paths:
+        with contextlib.suppress(OSError):  # it has vanished, which its reader will report
+            status = path.stat()
+            states.append((str(path), status.st_size, status.st_mtime_ns))
+    return states
+
+
+def _code_hash() -> str:
+    """Hash of the program that does the work: what another version made is not used."""
+    folder = Path(__file__).parent
+    files = sorted([*folder.rglob("*.py"), *(folder.parent / "tokenizer").rglob("*.py")])
+    return _hash([file.read_text(encoding="utf-8") for file in files])
+
+
+def _hash(*known: Any) -> str:
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 

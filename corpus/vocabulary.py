@@ -11,7 +11,7 @@ from corpus.split import Split
 from corpus.stages import TEXT, kept_positions
 from tokenizer.config import TokenizerConfig
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
-from tokenizer.train import train_sentencepiece
+from tokenizer.train import least_pieces, train_sentencepiece
 
 # Of a larger corpus, that many times the sample is read, spread over it, to choose the sample from.
 READ_SAMPLES = 4
@@ -35,23 +35,42 @@ def train_vocabulary(
 ) -> dict[str, Any]:
     """Train a vocabulary on cleaned shards, each given with first number and size in bytes.
 
-    It knows neither the documents that `dedup` removed nor those held out.
+    It knows neither the documents that `dedup` removed nor text that is held out.
 
     Raises:
-        UserError: the corpus is too small for so many pieces.
+        UserError: the corpus is too small for so many pieces, or has too many characters.
     """
+    texts = _texts(shards, dedup, data, config)
+    train_sentencepiece(texts, config.vocab_size, model_file, config.sample_bytes)
+    return {}
+
+
+def count_pieces(
+    shards: Sequence[tuple[Path, int, int]],
+    dedup: Path | None,
+    data: DataConfig,
+    config: TokenizerConfig,
+) -> dict[str, Any]:
+    """The pieces that the smallest vocabulary has which `train_vocabulary` could train."""
+    return {"pieces": least_pieces(_texts(shards, dedup, data, config), config.sample_bytes)}
+
+
+def _texts(
+    shards: Sequence[tuple[Path, int, int]],
+    dedup: Path | None,
+    data: DataConfig,
+    config: TokenizerConfig,
+) -> Iterator[str]:
     total = sum(n_bytes for _, _, n_bytes in shards)
     share = READ_SAMPLES * config.sample_bytes / max(1, total)
     split = Split.of(data.val_fraction, total)
-    texts = (
+    return (
         part.decode("utf-8")
         for path, first, _ in shards
         for content in _sample(path, first, dedup, share, data.seed)
         for part, held_out in split.parts(content)
         if not held_out
     )
-    train_sentencepiece(texts, config.vocab_size, model_file, config.sample_bytes)
-    return {}
 
 
 def _sample(path: Path, first: int, dedup: Path | None, share: float, seed: int) -> Iterator[bytes]:

@@ -1,6 +1,9 @@
 """Train a SentencePiece BPE vocabulary on a stream of texts."""
 
+import collections
 import io
+import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +17,10 @@ from tokenizer.sample import sample_texts
 
 # Longer lines are cut into pieces: SentencePiece would skip them whole.
 MAX_LINE_CHARS = 200
+COVERAGE = 0.9995
+"""share of the text whose characters are pieces; the rarest others are written as bytes"""
+N_SPECIAL = 256 + 3
+"""pieces that are no text: one for each byte, <unk>, <s>, </s>"""
 
 
 def train_sentencepiece(
@@ -50,7 +57,7 @@ def train_sentencepiece(
             remove_extra_whitespaces=False,
             byte_fallback=True,
             split_digits=True,
-            character_coverage=0.9995,
+            character_coverage=COVERAGE,
             unk_id=0,
             bos_id=1,
             eos_id=2,
@@ -84,16 +91,33 @@ def _with_reserved(content: bytes, reserved: Sequence[str]) -> bytes:
     return model.SerializeToString()
 
 
+def least_pieces(texts: Iterable[str], sample_bytes: int) -> int:
+    """Size of the smallest vocabulary that `train_sentencepiece` can make of these texts."""
+    counts: collections.Counter[str] = collections.Counter()
+    for line in _lines(sample_texts(texts, sample_bytes)):
+        counts.update(line)
+    wanted = COVERAGE * counts.total()
+    ranked = itertools.accumulate(sorted(counts.values(), reverse=True), initial=0)
+    return N_SPECIAL + sum(1 for _ in itertools.takewhile(lambda covered: covered < wanted, ranked))
+
+
+def too_many_characters(vocab_size: int, least: int) -> str:
+    """The sentence on a vocabulary that is smaller than the `least` that is possible."""
+    return (
+        f"the corpus has too many different characters for a vocabulary of {vocab_size} pieces; "
+        f"raise tokenizer.vocab_size to {least} at least, better to twice as many"
+    )
+
+
 def _explain(error: RuntimeError, vocab_size: int) -> UserError:
-    if "required_chars" in str(error):
-        return UserError(
-            f"the corpus has too many different characters for a vocabulary of {vocab_size} "
-            "pieces; raise tokenizer.vocab_size"
-        )
     reason = str(error).strip().rsplit("] ", 1)[-1]
+    numbers = [int(number) for number in re.findall(r"\d+", reason)]
+    if "required_chars" in str(error) and len(numbers) == 2:
+        return UserError(too_many_characters(vocab_size, numbers[1]))
+    most = f" to {numbers[1]} at most" if len(numbers) == 2 else ""
     return UserError(
         f"the corpus is too small for a vocabulary of {vocab_size} pieces; give more text or "
-        f"lower tokenizer.vocab_size ({reason})"
+        f"lower tokenizer.vocab_size{most} ({reason})"
     )
 
 

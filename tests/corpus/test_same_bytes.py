@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+import corpus.pipeline as pipeline
 from common.errors import UserError
 from corpus.config import DataConfig, SourceConfig
 from corpus.pipeline import build
+from corpus.stages import read_files
 from corpus.workspace import Unfinished
 from tokenizer.config import TokenizerConfig
 
+KEPT = ("characters", "vocabulary")
 CONFIG = TokenizerConfig(vocab_size=350)
 SMALL = {"corpus.pipeline.SHARD_BYTES": 10_000, "corpus.packing.BUCKET_BYTES": 10_000}
 SCRIPT = """
@@ -61,7 +66,7 @@ def small_shards(monkeypatch):
 
 
 def outcome(data):
-    """Contents of the token files, manifests and vocabulary; nothing else may be left."""
+    """Contents of the token files, manifests and vocabulary, which are deleted; the work stays."""
     folder = Path(data.dir)
     assert {path.name for path in folder.iterdir()} == {
         "pretrain_data.bin",
@@ -72,11 +77,13 @@ def outcome(data):
         "duplicates.jsonl",
         "cleaning_report.json",
         "cleaning_report.md",
+        "work",
     }
     names = ("pretrain_data.bin", "val_data.bin", "tokenizer.model", "pretrain_data.json")
     contents = {name: (folder / name).read_bytes() for name in names}
     for path in folder.iterdir():
-        path.unlink()
+        if path.is_file():
+            path.unlink()
     return contents
 
 
@@ -84,7 +91,9 @@ def outcome(data):
 def expected(data):
     """The outcome of one process with everything in one shard."""
     build(CONFIG, data)
-    return outcome(data)
+    made = outcome(data)
+    shutil.rmtree(Path(data.dir) / "work")
+    return made
 
 
 @pytest.mark.parametrize("executor", ["process", "ray"])
@@ -156,19 +165,107 @@ def test_finished_tasks_are_not_done_again(data, small_shards, monkeypatch):
     outcome(data)
 
 
-def test_work_on_another_recipe_is_deleted(data, small_shards, monkeypatch):
+STAGES = {
+    "read": "read_files",
+    "clean": "clean_shard",
+    "dedup": "remove_duplicates",
+    "vocabulary": "train_vocabulary",
+    "tokens": "tokenise_texts",
+}
+CHANGES = {
+    "nothing": ({}, []),
+    "vocab_size": ({}, ["vocabulary", "tokens"]),
+    "weight": ({"sources": 2.5}, ["tokens"]),
+    "val_fraction": ({"val_fraction": 0.2}, ["vocabulary", "tokens"]),
+    "seed": ({"seed": 7}, ["vocabulary", "tokens"]),
+    "shard_tokens": ({"shard_tokens": 500}, ["tokens"]),
+    "dedup_threshold": ({"dedup_threshold": 0.7}, ["dedup", "vocabulary", "tokens"]),
+    "cleaning": ({"cleaning": [{"rule": "length", "min": 6}]}, list(STAGES)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_stage_is_kept_while_what_it_depends_on_is_unchanged(
+    data, small_shards, monkeypatch, change, finished
+):
     with monkeypatch.context() as patch:
-        patch.setattr("corpus.pipeline.pack", lambda *args: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        if not finished:
+            patch.setattr("corpus.pipeline.pack", lambda *args: 1 / 0)
+        try:
             build(CONFIG, data)
-    work = Path(data.dir) / "work"
-    (first,) = (path for path in work.iterdir() if path.is_dir())
+        except ZeroDivisionError:
+            assert not finished
+    fields, expected = CHANGES[change]
+    config = TokenizerConfig(vocab_size=360) if change == "vocab_size" else CONFIG
+    if "sources" in fields:
+        sources = [dataclasses.replace(source, weight=2.5) for source in data.sources]
+        fields = {"sources": sources}
+    if change == "nothing" or (not finished and change == "shard_tokens"):
+        expected = ["tokens"] if finished else []
+    for path in Path(data.dir).glob("*_data.json"):
+        path.unlink()
+    done = []
+    for stage, name in STAGES.items():
+        perform = getattr(pipeline, name)
+
+        def note(*arguments, stage=stage, perform=perform):
+            done.append(stage)
+            return perform(*arguments)
+
+        monkeypatch.setattr(f"corpus.pipeline.{name}", note)
+    changed = dataclasses.replace(data, **fields)
+    build(config, changed)
+    assert sorted(set(done), key=list(STAGES).index) == expected
+    kept = {name: Path(data.dir, name).read_bytes() for name in ("val_data.bin", "tokenizer.model")}
+    shutil.rmtree(data.dir)
+    build(config, changed)
+    assert kept == {name: Path(data.dir, name).read_bytes() for name in kept}
+
+
+def test_a_new_source_keeps_the_others_read_and_cleaned(data, tmp_path, monkeypatch):
+    build(CONFIG, dataclasses.replace(data, sources=data.sources[:1]))
+    read = []
+    monkeypatch.setattr(
+        "corpus.pipeline.read_files",
+        lambda *arguments: read.append(arguments[0].path) or read_files(*arguments),
+    )
+    build(CONFIG, data)
+    assert read == [str(tmp_path / "b.jsonl")]
+
+
+def test_a_vocabulary_too_small_is_known_before_deduplication(
+    data, tmp_path, write_jsonl, random_texts, monkeypatch
+):
+    rare = ["".join(map(chr, range(0x4E00 + 10 * i, 0x4E0A + 10 * i))) for i in range(200)]
+    write_jsonl(tmp_path / "b.jsonl", [*random_texts(50), *rare])
     with monkeypatch.context() as patch:
-        patch.setattr("corpus.pipeline.pack", lambda *args: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            build(CONFIG, dataclasses.replace(data, seed=7))
-    (second,) = (path for path in work.iterdir() if path.is_dir())
-    assert first != second
+        patch.setattr("corpus.pipeline.remove_duplicates", lambda *args: 1 / 0)
+        with pytest.raises(
+            UserError, match="raise tokenizer.vocab_size to [0-9]+ at least"
+        ) as told:
+            build(CONFIG, data)
+    least = int(re.search(r"to (\d+) at least", str(told.value))[1])
+    with pytest.raises(UserError, match="raise tokenizer.vocab_size to [0-9]+ at least") as told:
+        build(TokenizerConfig(vocab_size=least - 5), data)
+    exact = int(re.search(r"to (\d+) at least", str(told.value))[1])
+    assert abs(exact - least) < 0.02 * least
+    for name in ("read_files", "clean_shard", "remove_duplicates", "count_pieces"):
+        monkeypatch.setattr(f"corpus.pipeline.{name}", lambda *args: 1 / 0)
+    with pytest.raises(UserError, match=f"to {exact} at least"):
+        build(TokenizerConfig(vocab_size=exact - 1), data)
+    build(TokenizerConfig(vocab_size=exact), data)
+
+
+def test_another_version_of_the_program_begins_anew(data, monkeypatch):
+    build(CONFIG, data)
+    work = Path(data.dir) / "work"
+    before = {path.name for path in work.iterdir() if path.is_dir()}
+    assert {name.split("-")[0] for name in before} == {"read", "clean", "dedup", *KEPT}
+    monkeypatch.setattr("corpus.sources._code_hash", lambda: "another")
+    build(CONFIG, dataclasses.replace(data, seed=7))
+    after = {path.name for path in work.iterdir() if path.is_dir()}
+    assert not before & after and len(before) == len(after)
 
 
 def test_seed_changes_the_order_only(data, expected):

@@ -14,10 +14,10 @@ def note(number):
 
 
 def stage(folder, part="0/1", count=6):
-    """Run a stage of `count` tasks in the workspace "key" of a folder."""
+    """Run a stage of `count` tasks in the workspace of a folder."""
     data = DataConfig(str(folder), part=part, workers=1)
     with (
-        open_workspace(folder, "key", part != "0/1") as work,
+        open_workspace(folder, {"stage": "key"}, [], part) as work,
         open_executor("process", 1) as perform,
     ):
         tasks = [work.task("stage", f"{i}", 1, note, i) for i in range(count)]
@@ -31,7 +31,7 @@ def test_results_come_in_the_order_of_the_tasks(tmp_path):
 def test_parts_share_a_stage(tmp_path):
     with pytest.raises(Unfinished, match="4 of its 6 tasks are"):
         stage(tmp_path, "1/3")
-    done = {path.name for path in tmp_path.glob("work/key/stage/*.json")}
+    done = {path.name for path in tmp_path.glob("work/stage-key/*.json")}
     assert done == {"1.json", "4.json"}
     with pytest.raises(Unfinished, match="2 of its 6 tasks are left"):
         stage(tmp_path, "0/3")
@@ -39,7 +39,7 @@ def test_parts_share_a_stage(tmp_path):
 
 
 def test_what_a_killed_run_had_begun_is_deleted(tmp_path):
-    begun = [tmp_path / ".val_data.bin.tmp-1", tmp_path / "work" / "key" / "stage" / ".0.tmp-2"]
+    begun = [tmp_path / ".val_data.bin.tmp-1", tmp_path / "work" / "stage-key" / ".0.tmp-2"]
     other = tmp_path / "work" / "other"
     begun[1].parent.mkdir(parents=True)
     other.mkdir()
@@ -54,7 +54,7 @@ def test_two_runs_in_one_folder(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from corpus.workspace import open_workspace\n"
-        "with open_workspace(Path(sys.argv[1]), 'key', False):\n"
+        "with open_workspace(Path(sys.argv[1]), {}, []):\n"
         "    print('ready', flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -65,6 +65,27 @@ def test_two_runs_in_one_folder(tmp_path):
             stage(tmp_path)
         other.stdin.close()
     assert len(stage(tmp_path)) == 6
+
+
+def test_a_stage_whose_files_are_gone_is_done_again_unless_the_following_is_complete(tmp_path):
+    keys, replaced = {"read:0": "r", "clean:0": "c"}, [("read:0", "clean:0")]
+    with open_workspace(tmp_path, keys, replaced) as work:
+        work.path("read:0", "0.items").parent.mkdir()
+        work.path("read:0", "0.items").touch()
+        work.path("read:0", "0.json").touch()
+        work.replace("read:0", "clean:0")
+        assert not work.path("read:0", "0.items").exists()
+        assert work.path("read:0", "0.json").exists()
+    with open_workspace(tmp_path, keys, replaced) as work:
+        assert work.path("read:0", "0.json").exists()
+    keys["clean:0"] = "other"
+    with (
+        pytest.raises(Unfinished, match="part 0 does stage read:0 again; start it first"),
+        open_workspace(tmp_path, keys, replaced, "1/2"),
+    ):
+        pass
+    with open_workspace(tmp_path, keys, replaced) as work:
+        assert not work.folders["read:0"].exists()
 
 
 @pytest.mark.parametrize("part", ["3/3", "1", "-1/2", "a/b", "0/0"])
