@@ -11,6 +11,7 @@ import numpy as np
 from common.errors import UserError
 from interop.layout import Layout
 from model.config import ModelConfig
+from model.rope import plainly_stated
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
 
@@ -47,8 +48,8 @@ class Exported:
 
     @property
     def config(self) -> ModelConfig:
-        """The network's shape."""
-        return self.recipe.model
+        """The network's shape, its rotary angles as other programs state them."""
+        return plainly_stated(self.recipe.model)
 
 
 @dataclass(frozen=True)

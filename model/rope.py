@@ -11,6 +11,7 @@ long as the one of pretraining they are changed as `model.rope_scaling` says:
                                 sines are multiplied by 0.1 ln(factor) + 1
 """
 
+import dataclasses
 import math
 
 import numpy as np
@@ -55,15 +56,27 @@ def frequencies(config: ModelConfig) -> np.ndarray:
 
 
 def scaled_theta(config: ModelConfig) -> float:
-    """The base of the angles; ntk is nothing but another one."""
+    """The base of the angles; ntk is nothing but another one, here one that fits a float32."""
     if config.rope_scaling != "ntk":
         return config.rope_theta
-    return config.rope_theta * config.rope_factor ** (config.head_dim / (config.head_dim - 2))
+    power = config.head_dim / (config.head_dim - 2)
+    return float(np.float32(config.rope_theta * config.rope_factor**power))
 
 
 def yarn_original_len(config: ModelConfig) -> int:
     """The context length of pretraining, as yarn counts it."""
-    return config.rope_original_len or round(config.max_seq_len / config.rope_factor)
+    return config.rope_original_len or max(1, round(config.max_seq_len / config.rope_factor))
+
+
+def plainly_stated(config: ModelConfig) -> ModelConfig:
+    """The same angles as other programs state them: ntk as its base, yarn with its old context."""
+    if config.rope_scaling == "ntk":
+        return dataclasses.replace(
+            config, rope_scaling="none", rope_factor=1.0, rope_theta=scaled_theta(config)
+        )
+    if config.rope_scaling == "yarn":
+        return dataclasses.replace(config, rope_original_len=yarn_original_len(config))
+    return config
 
 
 def rotary() -> nn.Cell:

@@ -20,6 +20,11 @@ FORMS = {
     "grouped": {"n_kv_heads": 2},
     "biased": {"n_kv_heads": 2, "attention_bias": True, "rope_theta": 1e6, "norm_eps": 1e-6},
 }
+# Stretched to a longer context; for the formats that can say so.
+SCALED = {
+    kind: {"n_kv_heads": 2, "rope_scaling": kind, "rope_factor": 4.0, "rope_theta": 100.0}
+    for kind in ("linear", "ntk", "yarn")
+}
 
 
 def corpus_texts() -> list[str]:
