@@ -20,7 +20,7 @@ from common.errors import UserError
 from common.files import PathLike, atomic_open
 from corpus.config import DataConfig
 from evaluation.config import EvalConfig
-from model.config import ModelConfig
+from model.config import AdapterConfig, ModelConfig
 from tokenizer.config import TokenizerConfig
 from training.config import TrainConfig
 
@@ -49,6 +49,8 @@ class Recipe:
     model: ModelConfig
     train: TrainConfig
     eval: EvalConfig
+    adapter: AdapterConfig = AdapterConfig()
+    """what of a trained model is trained further: all of it, or small matrices beside it"""
     out_dir: str = "out"
     """folder of the run directories"""
 

@@ -104,6 +104,11 @@ def adapter_shapes(model: ModelConfig, config: AdapterConfig) -> dict[str, tuple
     return shapes
 
 
+def is_adapter(name: str) -> bool:
+    """Whether a Parameter of this name is an A or a B."""
+    return name.endswith((f".{A}", f".{B}"))
+
+
 def merge(base: Read, adapter: Read, adapted: Iterable[str], scale: float) -> Read:
     """A reader of the weights that a plain network needs to do what the adapted one does.
 
