@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mindspore import Tensor
 from mindspore import dtype as mstype
+from safetensors.numpy import load_file
 
 from common.errors import UserError
 from common.files import PathLike, atomic_open, disk_errors
 from common.lock import exclusive
+from model.adapters import adapter_shapes
 from model.int8 import Int8Llama
 from model.llama import Llama
 from recipe import Recipe, load_recipe, save_recipe
-from runs.base import open_weights
-from runs.checkpoint import Checkpoint, CheckpointFolder
+from runs.base import Base, open_weights
+from runs.checkpoint import ADAPTER, Checkpoint, CheckpointFolder, load_values
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -137,6 +140,17 @@ class Run:
         for parameter in parameters:
             parameter.set_data(Tensor(read(parameter.name)))
         return network
+
+    def split_weights(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Base and adapter of the chosen checkpoint, which has one, by name.
+
+        Raises:
+            UserError: the base of the adapter is not what it was.
+        """
+        recipe, checkpoint = self.recipe, self.chosen_checkpoint
+        trained = adapter_shapes(recipe.model, recipe.adapter)
+        base = load_file(Base.named_by(checkpoint).file)
+        return base, load_values(checkpoint.path / ADAPTER, trained)
 
 
 def newest_run(out_dir: PathLike) -> Path:

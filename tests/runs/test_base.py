@@ -1,6 +1,5 @@
 """Checkpoints of an adapter alone: what they hold, and that their base is the one they name."""
 
-import dataclasses
 import shutil
 
 import numpy as np
@@ -14,12 +13,17 @@ from model.adapters import adapter_shapes, add_adapters
 from model.config import AdapterConfig
 from model.llama import Llama
 from runs.base import BASE, Base, load_adapted
-from runs.checkpoint import ADAPTER, WEIGHTS, copy_values
+from runs.checkpoint import ADAPTER, WEIGHTS
 from runs.run import Run
-from tests.interop.cases import make_run, make_tokenizer
+from tests.interop.cases import (
+    adapted_network,
+    make_adapter_run,
+    make_run,
+    make_tokenizer,
+)
 from tests.model.cases import LossAndLogits, values
 
-CONFIG = AdapterConfig(kind="lora", rank=2, targets=["wq", "wo", "w2"], train_norms=True)
+CONFIG = AdapterConfig(kind="lora", rank=2, targets=("wq", "wo", "w2"), train_norms=True)
 IDS = [2, 40, 41, 42, 43]
 
 
@@ -27,31 +31,6 @@ IDS = [2, 40, 41, 42, 43]
 def base_run(graph_mode, tmp_path_factory):
     folder = tmp_path_factory.mktemp("base")
     return make_run(folder, make_tokenizer(folder), n_kv_heads=2)
-
-
-def adapted_network(base: Llama) -> Llama:
-    """A network with the weights of `base` and an adapter that moves its logits."""
-    network = Llama(base.config, seed=None)
-    for parameter, other in zip(network.get_parameters(), base.get_parameters()):
-        parameter.set_data(Tensor(other.asnumpy().copy()))
-    add_adapters(network, CONFIG)
-    rng = np.random.default_rng(6)
-    for parameter in network.trainable_params():
-        moved = parameter.asnumpy() + 0.3 * rng.standard_normal(parameter.shape)
-        parameter.set_data(Tensor(moved.astype(np.float32)))
-    return network
-
-
-def adapter_run(base_run: Run, network: Llama, name: str, base: Base | None = None) -> Run:
-    """A run beside `base_run` whose one checkpoint holds the adapter of `network`."""
-    recipe = dataclasses.replace(base_run.recipe, name=name, adapter=CONFIG)
-    run = Run(recipe.run_dir, recipe)
-    run.create(base_run.tokenizer())
-    base = base or Base.of(base_run.newest_checkpoint())
-    run.checkpoints.save(
-        1, copy_values(network.trainable_params()), {}, {"base": base.state(run.path)}
-    )
-    return Run.open(run.path)
 
 
 def logits(network: Llama) -> np.ndarray:
@@ -63,12 +42,12 @@ def logits(network: Llama) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network(base_run):
-    return adapted_network(base_run.load_model())
+    return adapted_network(base_run.load_model(), CONFIG)
 
 
 @pytest.fixture(scope="module")
 def run(base_run, network):
-    return adapter_run(base_run, network, "adapted")
+    return make_adapter_run(base_run, network, CONFIG, "adapted")
 
 
 def test_a_checkpoint_holds_the_adapter_alone(run, base_run, network):
@@ -119,7 +98,7 @@ def test_training_goes_on_from_the_adapter_and_its_base(run, network):
 def test_a_base_that_no_checkpoint_holds_is_kept_with_the_run(base_run, network):
     weights = values(base_run.load_model())
     base = Base.write(base_run.path.parent / "foreign", weights)
-    run = adapter_run(base_run, network, "foreign", base)
+    run = make_adapter_run(base_run, network, CONFIG, "foreign", base)
     assert run.newest_checkpoint().state()["base"]["file"] == BASE
     assert np.abs(logits(run.load_model()) - logits(network)).max() < 1e-4
 
