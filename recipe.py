@@ -24,7 +24,7 @@ from common.sections import (
 from common.yaml_text import read_yaml, write_yaml
 from corpus.config import DataConfig
 from evaluation.config import EvalConfig
-from model.config import ModelConfig
+from model.config import AdapterConfig, ModelConfig
 from tokenizer.config import TokenizerConfig
 from training.config import TrainConfig
 
@@ -46,6 +46,8 @@ class Recipe:
     model: ModelConfig
     train: TrainConfig
     eval: EvalConfig
+    adapter: AdapterConfig = AdapterConfig()
+    """what of a trained model is trained further: all of it, or small matrices beside it"""
     out_dir: str = "out"
     """folder of the run directories"""
 

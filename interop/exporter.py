@@ -62,6 +62,7 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
         step=step,
         figures=held_out[-1] if held_out else {},
         dtype=dtype,
+        split=run.split_weights if run.chosen_checkpoint.has_adapter else None,
         layout=layout,
     )
     return network, exported

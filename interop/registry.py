@@ -11,12 +11,14 @@ import numpy as np
 from common.errors import UserError
 from interop.layout import Layout
 from model.config import ModelConfig
+from model.rope import plainly_stated
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
 
 # Format: the module that registers it. A new format is a new module and a line here.
 FORMAT_MODULES = {
     "hf": "interop.hf.format",
+    "peft": "interop.hf.peft",
     "llama2c": "interop.llama2c.format",
     "llama2c-q8": "interop.llama2c.q8",
     "gguf": "interop.gguf.format",
@@ -42,13 +44,15 @@ class Exported:
     """the last held-out line of metrics.jsonl up to `step`: val_loss, bits_per_byte; empty: none"""
     dtype: str
     """the type of weights that was asked for; one of the format's own"""
+    split: Callable[[], tuple[Weights, Weights]] | None = None
+    """reads the weights of base and adapter apart, by our names; None: all weights were trained"""
     layout: Layout | None = None
     """of the devices that shall train on, if that was asked for"""
 
     @property
     def config(self) -> ModelConfig:
-        """The network's shape."""
-        return self.recipe.model
+        """The network's shape, its rotary angles as other programs state them."""
+        return plainly_stated(self.recipe.model)
 
 
 @dataclass(frozen=True)

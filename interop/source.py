@@ -12,7 +12,8 @@ from interop.names import parameter_shapes
 from interop.registry import Weights
 from interop.spelling import gguf_spelling, hf_spelling, spelling
 from model.config import ModelConfig
-from runs.checkpoint import STATE, WEIGHTS, load_values
+from runs.base import open_weights
+from runs.checkpoint import STATE
 from runs.run import RECIPE, Run
 
 FORMS = "a Hugging Face folder, a .gguf file, a run directory or one of its checkpoints"
@@ -55,9 +56,11 @@ def _open_run(path: Path, checkpoint_name: str | None = None) -> Source:
     if checkpoint is None:
         raise UserError(f"{path} has no checkpoint to start from")
     checkpoint.check()
+    model, shapes = run.recipe.model, parameter_shapes(run.recipe.model)
+    read = open_weights(checkpoint, shapes, model, run.recipe.adapter)
     return Source(
         checkpoint.path,
-        run.recipe.model,
-        load_values(checkpoint.path / WEIGHTS, parameter_shapes(run.recipe.model)),
+        model,
+        {name: read(name) for name in shapes},
         lambda: spelling(run.tokenizer()),
     )

@@ -1,11 +1,14 @@
-"""The shape of a Llama2, and what can be counted from the shape alone."""
+"""The shape of a Llama2, what can be counted from the shape alone, and how it is adapted."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from common.ranges import check_range
 
 HIDDEN_MULTIPLE = 32
 VOCAB_MULTIPLE = 64
+MATRICES = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
+"""The seven matrices of a block: query, key, value, output; gate, down, up"""
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -33,6 +36,12 @@ class ModelConfig:
     """ids the model can emit; null: the tokenizer's"""
     rope_theta: float = 10000.0
     """base of the rotary embedding's angles"""
+    rope_scaling: Literal["none", "linear", "ntk", "yarn"] = "none"
+    """how the angles are stretched to a longer context than the model was pretrained for"""
+    rope_factor: float = 1.0
+    """how many times longer the context is than the one of pretraining"""
+    rope_original_len: int | None = None
+    """context length of pretraining, for yarn; null: max_seq_len / rope_factor"""
     norm_eps: float = 1e-5
     """added under the root of RMSNorm"""
     tie_embeddings: bool = True
@@ -71,6 +80,27 @@ class ModelConfig:
                 f"model.n_kv_heads is {self.n_kv_heads}; "
                 f"it must divide model.n_heads {self.n_heads}"
             )
+        self._check_rope_scaling()
+
+    def _check_rope_scaling(self):
+        kind, factor, original = self.rope_scaling, self.rope_factor, self.rope_original_len
+        if kind not in ("none", "linear", "ntk", "yarn"):
+            raise ValueError(f"model.rope_scaling is {kind}; it must be none, linear, ntk or yarn")
+        if kind == "none" and factor != 1:
+            raise ValueError(
+                f"model.rope_factor is {factor}, but model.rope_scaling is none; "
+                "choose linear, ntk or yarn"
+            )
+        if not factor >= 1:
+            raise ValueError(f"model.rope_factor is {factor}; it must be at least 1")
+        if kind == "ntk" and self.head_dim == 2:
+            raise ValueError("model.rope_scaling is ntk, which wants heads of more than 2 numbers")
+        if original is None:
+            return
+        if kind != "yarn":
+            raise ValueError("model.rope_original_len is for model.rope_scaling yarn")
+        if original < 1:
+            raise ValueError(f"model.rope_original_len is {original}; it must be at least 1")
 
     @property
     def head_dim(self) -> int:
@@ -109,3 +139,64 @@ class ModelConfig:
         seq_len = seq_len or self.max_seq_len
         weights = self.n_params(embedding=False) + self.padded_vocab_size * self.dim
         return 6 * weights + 12 * self.n_layers * self.dim * seq_len
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """What of a trained model is trained further: all of it, or small matrices beside it."""
+
+    kind: Literal["none", "lora"] = "none"
+    """none: all weights are trained; lora: they are frozen, with low-rank matrices beside them"""
+    rank: int = 8
+    """rows r of a low-rank matrix"""
+    alpha: float = 16.0
+    """the low-rank product is scaled by alpha / rank"""
+    dropout: float = 0.0
+    """share of the low-rank product's inputs that is dropped in training"""
+    targets: tuple[str, ...] = MATRICES
+    """which matrices of a block are adapted, of wq, wk, wv, wo, w1, w2, w3"""
+    train_embedding: bool = False
+    """with lora: the embedding and the output table are trained as well (LongLoRA)"""
+    train_norms: bool = False
+    """with lora: the norms are trained as well (LongLoRA)"""
+    attention_group: int | None = None
+    """tokens G that attend to each other in training (shifted sparse attention); null: all"""
+
+    def __post_init__(self):
+        """Reject what cannot be trained.
+
+        Raises:
+            ValueError: names the field that is wrong and what it must be.
+        """
+        object.__setattr__(self, "targets", tuple(self.targets))
+        if self.kind not in ("none", "lora"):
+            raise ValueError(f"adapter.kind is {self.kind}; it must be none or lora")
+        if self.rank < 1:
+            raise ValueError(f"adapter.rank is {self.rank}; it must be at least 1")
+        if not self.alpha > 0:
+            raise ValueError(f"adapter.alpha is {self.alpha}; it must be positive")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"adapter.dropout is {self.dropout}; it must lie in [0, 1)")
+        for name in self.targets:
+            if name not in MATRICES:
+                raise ValueError(
+                    f"adapter.targets names {name}, which no block has; "
+                    f"it may name {', '.join(MATRICES)}"
+                )
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            raise ValueError("adapter.targets must name at least one matrix, each of them once")
+        if self.kind == "none" and (self.train_embedding or self.train_norms):
+            raise ValueError(
+                "adapter.train_embedding and adapter.train_norms are for adapter.kind lora; "
+                "without an adapter all weights are trained"
+            )
+        group = self.attention_group
+        if group is not None and (group < 2 or group % 2):
+            raise ValueError(
+                f"adapter.attention_group is {group}; it must be null or an even number"
+            )
+
+    @property
+    def scale(self) -> float:
+        """What the low-rank product is multiplied by, alpha / r."""
+        return self.alpha / self.rank

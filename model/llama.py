@@ -117,7 +117,7 @@ class Llama(nn.Cell):
         if not config.tie_embeddings:
             self.output = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
         self.head = Head(compute_dtype)
-        cos, sin = rope_tables(config.head_dim, config.max_seq_len, config.rope_theta)
+        cos, sin = rope_tables(config)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
         self.mask = attention_mask(config, compute_dtype)
         if seed is not None:

@@ -19,6 +19,8 @@ from common.files import atomic_open, disk_errors, fsync_folder, read_json, sha2
 
 FORMAT_VERSION = 1
 WEIGHTS, OPTIMIZER, STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+ADAPTER = "adapter.safetensors"
+"""In place of WEIGHTS: what was trained beside frozen weights, which state.json names as `base`"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,16 @@ class Checkpoint:
     def state(self) -> dict[str, Any]:
         """What state.json says: step, tokens, held-out loss if it was measured, hashes of files."""
         return read_json(self.path / STATE)
+
+    @property
+    def run_dir(self) -> Path:
+        """The run that it belongs to."""
+        return self.path.parent.parent
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether it holds an adapter in place of all weights."""
+        return "base" in self.state()
 
     @property
     def val_loss(self) -> float:
@@ -96,7 +108,8 @@ class CheckpointFolder:
     ) -> Checkpoint:
         """Write a checkpoint under a temporary name, rename it, then point `latest` to it.
 
-        The newest `keep` checkpoints stay, and the one of the lowest held-out loss.
+        The newest `keep` checkpoints stay, and the one of the lowest held-out loss. With a `base`
+        in the state, the weights are an adapter's.
 
         Raises:
             UserError: the disk is full; older checkpoints are untouched.
@@ -108,7 +121,8 @@ class CheckpointFolder:
             with disk_errors(final):
                 temporary.mkdir(parents=True)
             digests = {}
-            for name, values in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+            weights_file = ADAPTER if "base" in state else WEIGHTS
+            for name, values in ((weights_file, weights), (OPTIMIZER, optimizer)):
                 with atomic_open(temporary / name) as file:
                     file.write(save(values))
                 digests[name] = sha256_file(temporary / name)

@@ -8,15 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from mindspore import Tensor
 from mindspore import dtype as mstype
+from safetensors.numpy import load_file
 
 from common.errors import UserError
 from common.files import PathLike, atomic_open, disk_errors
 from common.lock import exclusive
+from model.adapters import adapter_shapes
 from model.int8 import Int8Llama
 from model.llama import Llama
 from recipe import Recipe, load_recipe, save_recipe
-from runs.checkpoint import WEIGHTS, Checkpoint, CheckpointFolder, load_parameters, open_values
+from runs.base import Base, open_weights
+from runs.checkpoint import ADAPTER, Checkpoint, CheckpointFolder, load_values
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -116,17 +121,36 @@ class Run:
     def load_model(self, compute_dtype=mstype.float32, weights: str = "float32") -> Llama:
         """The network with the weights of the chosen checkpoint, in float32 or as int8.
 
+        An adapter is merged into its base.
+
         Raises:
-            UserError: there is no such checkpoint, or it does not fit the recipe.
+            UserError: there is no such checkpoint, it does not fit the recipe, or the base of its
+                adapter is not what it was.
         """
-        checkpoint = self.chosen_checkpoint
+        recipe, checkpoint = self.recipe, self.chosen_checkpoint
         if weights == "int8":
-            network = Int8Llama(self.recipe.model, compute_dtype)
-            network.fill(open_values(checkpoint.path / WEIGHTS, network.weight_shapes()))
+            network = Int8Llama(recipe.model, compute_dtype)
+            shapes = network.weight_shapes()
+            network.fill(open_weights(checkpoint, shapes, recipe.model, recipe.adapter))
             return network
-        network = Llama(self.recipe.model, compute_dtype, seed=None)
-        load_parameters(checkpoint.path / WEIGHTS, list(network.get_parameters()))
+        network = Llama(recipe.model, compute_dtype, seed=None)
+        parameters = list(network.get_parameters())
+        shapes = {parameter.name: parameter.shape for parameter in parameters}
+        read = open_weights(checkpoint, shapes, recipe.model, recipe.adapter)
+        for parameter in parameters:
+            parameter.set_data(Tensor(read(parameter.name)))
         return network
+
+    def split_weights(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Base and adapter of the chosen checkpoint, which has one, by name.
+
+        Raises:
+            UserError: the base of the adapter is not what it was.
+        """
+        recipe, checkpoint = self.recipe, self.chosen_checkpoint
+        trained = adapter_shapes(recipe.model, recipe.adapter)
+        base = load_file(Base.named_by(checkpoint).file)
+        return base, load_values(checkpoint.path / ADAPTER, trained)
 
 
 def newest_run(out_dir: PathLike) -> Path:

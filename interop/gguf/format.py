@@ -6,7 +6,13 @@ attention has a bias. Norms and biases stay float32 in every type.
 
 from pathlib import Path
 
-from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, GGUFWriter, LlamaFileType
+from gguf import (
+    GGML_QUANT_VERSION,
+    GGMLQuantizationType,
+    GGUFWriter,
+    LlamaFileType,
+    RopeScalingType,
+)
 from gguf.quants import quantize
 
 from common.errors import UserError
@@ -82,6 +88,11 @@ def add_shape(writer: GGUFWriter, config: ModelConfig) -> None:
     writer.add_layer_norm_rms_eps(config.norm_eps)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(config.rope_theta)
+    if config.rope_scaling != "none":
+        writer.add_rope_scaling_type(RopeScalingType(config.rope_scaling))
+        writer.add_rope_scaling_factor(config.rope_factor)
+    if config.rope_original_len is not None:
+        writer.add_rope_scaling_orig_ctx_len(config.rope_original_len)
 
 
 def add_vocabulary(writer: GGUFWriter, exported: Exported) -> None:

@@ -1,5 +1,6 @@
 """The shape and the weights of a Llama or Qwen2 in a GGUF file of any quantisation."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ SIZES = {
     "n_kv_heads": "attention.head_count_kv",
     "hidden_dim": "feed_forward_length",
     "max_seq_len": "context_length",
+}
+# What can be said of scaled angles beside their kind; each with the one value that is computed.
+ROPE_FIXED = {
+    "attn_factor": 1.0,
+    "yarn_ext_factor": 1.0,
+    "yarn_attn_factor": 1.0,
+    "yarn_beta_fast": 32.0,
+    "yarn_beta_slow": 1.0,
+    "yarn_log_multiplier": 0.0,
 }
 # The programs that read these files turn the pairs (2i, 2i + 1) in the one, halves in the other.
 INTERLEAVED = {"llama": True, "qwen2": False}
@@ -64,6 +74,7 @@ def _shape(file: GGUFFile) -> ModelConfig:
             norm_eps=_rounded(field("attention.layer_norm_rms_epsilon", 1e-5)),
             tie_embeddings=OUTPUT.gguf not in file.entries,
             attention_bias=BIASES[0].gguf.format(n=0) in file.entries,
+            **_rope_scaling(field),
         )
     except (ValueError, TypeError) as error:
         raise UserError(f"{file.path} describes no possible model: {error}") from error
@@ -73,9 +84,30 @@ def _shape(file: GGUFFile) -> ModelConfig:
                 f"{file.path}: {kind}.{name} is {field(name)}; only the head size "
                 f"{config.head_dim} can be read"
             )
-    if field("rope.scaling.type", "none") != "none" or field("expert_count", 0):
-        raise UserError(f"{file.path}: scaled rotary angles and experts cannot be read")
+    for name, only in ROPE_FIXED.items():
+        if field(f"rope.scaling.{name}", only) != only:
+            raise UserError(
+                f"{file.path}: {kind}.rope.scaling.{name} is {field(f'rope.scaling.{name}')}; "
+                f"only {only} can be read"
+            )
+    if field("expert_count", 0):
+        raise UserError(f"{file.path}: experts cannot be read")
     return config
+
+
+def _rope_scaling(field: Callable[..., Any]) -> dict[str, Any]:
+    """How the rotary angles are stretched, as fields of `ModelConfig`."""
+    kind = field("rope.scaling.type", "none")
+    if kind == "none":
+        return {}
+    if kind not in ("linear", "yarn"):
+        raise ValueError(f"rope.scaling.type is {kind!r}; only linear and yarn can be read")
+    original = field("rope.scaling.original_context_length") if kind == "yarn" else None
+    return {
+        "rope_scaling": kind,
+        "rope_factor": _rounded(field("rope.scaling.factor", 1.0)),
+        "rope_original_len": original,
+    }
 
 
 def _rounded(value: float) -> float:

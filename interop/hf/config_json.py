@@ -1,5 +1,6 @@
 """config.json and generation_config.json of transformers <-> the shape of a network."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ FIXED = {
     "hidden_act": "silu",
     "attention_bias": False,
     "mlp_bias": False,
-    "rope_scaling": None,
     "use_sliding_window": False,
 }
+# What they can say of scaled angles beside kind and factor; each with the one value that we do.
+ROPE_FIXED = {"attention_factor": None, "beta_fast": 32, "beta_slow": 1, "truncate": True}
 
 
 def to_hf_config(run: Exported) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def to_hf_config(run: Exported) -> dict[str, Any]:
         "hidden_act": "silu",
         "rms_norm_eps": config.norm_eps,
         "rope_theta": config.rope_theta,
-        "rope_scaling": None,
+        "rope_scaling": _rope_scaling(config),
         "tie_word_embeddings": config.tie_embeddings,
         **own,
         "attention_dropout": 0.0,
@@ -54,6 +56,15 @@ def to_hf_config(run: Exported) -> dict[str, Any]:
         "torch_dtype": run.dtype,
         "use_cache": True,
     }
+
+
+def _rope_scaling(config: ModelConfig) -> dict[str, Any] | None:
+    if config.rope_scaling == "none":
+        return None
+    scaling: dict[str, Any] = {"rope_type": config.rope_scaling, "factor": config.rope_factor}
+    if config.rope_original_len is not None:
+        scaling["original_max_position_embeddings"] = config.rope_original_len
+    return scaling
 
 
 def generation_config(run: Exported) -> dict[str, Any]:
@@ -97,8 +108,8 @@ def read_model_config(path: Path) -> ModelConfig:
     for ours, size in sizes.items():
         if type(size) is not int and (ours, size) != ("n_kv_heads", None):
             raise UserError(f"{path}: {SIZES[ours]} is {size!r}; it must be a whole number")
-    # transformers 5 keeps the base of the angles one level deeper.
-    rope = values.get("rope_parameters") or {}
+    # transformers 5 keeps the base of the angles one level deeper, with their scaling.
+    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
     try:
         config = ModelConfig(
             **sizes,
@@ -106,6 +117,7 @@ def read_model_config(path: Path) -> ModelConfig:
             norm_eps=float(values.get("rms_norm_eps", 1e-6)),
             tie_embeddings=bool(values.get("tie_word_embeddings", False)),
             attention_bias=kind == "qwen2",
+            **_read_rope_scaling(rope),
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} describes no possible model: {error}") from error
@@ -114,6 +126,25 @@ def read_model_config(path: Path) -> ModelConfig:
             f"{path}: head_dim is {values['head_dim']}; only hidden_size / num_attention_heads = "
             f"{config.head_dim} can be read"
         )
-    if rope.get("rope_type", "default") != "default":
-        raise UserError(f"{path}: rope_type is {rope['rope_type']!r}; only 'default' can be read")
     return config
+
+
+def _read_rope_scaling(rope: dict[str, Any]) -> dict[str, Any]:
+    """How the rotary angles are stretched, as fields of `ModelConfig`."""
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind == "default":
+        return {}
+    if kind not in ("linear", "yarn"):
+        raise ValueError(f"rope_type is {kind!r}; only default, linear and yarn can be read")
+    for name, only in ROPE_FIXED.items():
+        if rope.get(name, only) not in (only, None):
+            raise ValueError(f"{name} of {kind} is {rope[name]!r}; only {only!r} can be read")
+    if rope.get("mscale") or rope.get("mscale_all_dim"):
+        raise ValueError(f"{kind} with mscale cannot be read")
+    return {
+        "rope_scaling": kind,
+        "rope_factor": float(rope["factor"]) if "factor" in rope else math.nan,
+        "rope_original_len": rope.get("original_max_position_embeddings")
+        if kind == "yarn"
+        else None,
+    }

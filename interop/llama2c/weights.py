@@ -43,6 +43,7 @@ def check_shape(config: ModelConfig) -> None:
     """
     for name, right in (
         ("rope_theta", ROPE_THETA),
+        ("rope_scaling", "none"),
         ("norm_eps", NORM_EPS),
         ("attention_bias", False),
         ("document_mask", False),

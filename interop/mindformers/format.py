@@ -58,12 +58,18 @@ def write(exported: Exported, folder: Path) -> None:
     """Write checkpoint/, data/ and train.yaml, and scale.yaml if there is a layout.
 
     Raises:
-        UserError: MindFormers' Llama cannot mask documents, or the run does not fit the layout.
+        UserError: MindFormers' Llama cannot mask documents, the rotary angles are scaled, or the
+            run does not fit the layout.
     """
     if exported.config.document_mask:
         raise UserError(
             "MindFormers' Llama attends across documents, this run has model.document_mask true; "
             "export as hf or gguf"
+        )
+    if exported.config.rope_scaling != "none":
+        raise UserError(
+            f"this run has model.rope_scaling {exported.config.rope_scaling}, which the export for "
+            "MindFormers does not carry; export as hf or gguf"
         )
     names = foreign_names(exported.config, "mindformers")
     for part in (CHECKPOINT, DATA):

@@ -4,9 +4,16 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
+from mindspore import Tensor
+
 from corpus.token_file import TRAIN_NAME, TokenFile, TokenFileWriter
+from model.adapters import add_adapters
+from model.config import AdapterConfig
 from model.llama import Llama
 from recipe import Recipe, load_recipe
+from runs.base import Base
+from runs.checkpoint import copy_values
 from runs.run import Run
 from tests.model.cases import lively, values
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -19,6 +26,11 @@ FORMS = {
     "untied": {"n_kv_heads": 4, "tie_embeddings": False},
     "grouped": {"n_kv_heads": 2},
     "biased": {"n_kv_heads": 2, "attention_bias": True, "rope_theta": 1e6, "norm_eps": 1e-6},
+}
+# Stretched to a longer context; for the formats that can say so.
+SCALED = {
+    kind: {"n_kv_heads": 2, "rope_scaling": kind, "rope_factor": 4.0, "rope_theta": 100.0}
+    for kind in ("linear", "ntk", "yarn")
 }
 
 
@@ -69,3 +81,29 @@ def make_data(run: Run) -> TokenFile:
 
 def weights_of(run: Run):
     return values(run.load_model())
+
+
+def adapted_network(base: Llama, config: AdapterConfig) -> Llama:
+    """A network with the weights of `base` and an adapter that moves its logits."""
+    network = Llama(base.config, seed=None)
+    for parameter, other in zip(network.get_parameters(), base.get_parameters()):
+        parameter.set_data(Tensor(other.asnumpy().copy()))
+    add_adapters(network, config)
+    rng = np.random.default_rng(6)
+    for parameter in network.trainable_params():
+        moved = parameter.asnumpy() + 0.3 * rng.standard_normal(parameter.shape)
+        parameter.set_data(Tensor(moved.astype(np.float32)))
+    return network
+
+
+def make_adapter_run(
+    base_run: Run, network: Llama, config: AdapterConfig, name: str, base: Base | None = None
+) -> Run:
+    """A run beside `base_run` whose one checkpoint holds the adapter of `network`."""
+    recipe = dataclasses.replace(base_run.recipe, name=name, adapter=config)
+    run = Run(recipe.run_dir, recipe)
+    run.create(base_run.tokenizer())
+    base = base or Base.of(base_run.newest_checkpoint())
+    state = {"base": base.state(run.path)}
+    run.checkpoints.save(1, copy_values(network.trainable_params()), {}, state)
+    return Run.open(run.path)

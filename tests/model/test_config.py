@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.config import ModelConfig
+from model.config import AdapterConfig, ModelConfig
 from model.llama import Llama
 from tests.model.cases import tiny_config
 
@@ -72,3 +72,22 @@ def test_errors_name_the_field(field, value):
 def test_the_vocabulary_must_be_known():
     with pytest.raises(ValueError, match="model.vocab_size"):
         Llama(tiny_config(vocab_size=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"kind": "dora"}, "adapter.kind is dora; it must be none or lora"),
+        ({"rank": 0}, "adapter.rank is 0; it must be at least 1"),
+        ({"alpha": 0.0}, "adapter.alpha is 0.0; it must be positive"),
+        ({"dropout": 1.0}, r"adapter.dropout is 1.0; it must lie in \[0, 1\)"),
+        ({"targets": ["wq", "w4"]}, "adapter.targets names w4, which no block has; it may name wq"),
+        ({"targets": []}, "adapter.targets must name at least one matrix"),
+        ({"targets": ["wq", "wq"]}, "each of them once"),
+        ({"kind": "none", "train_norms": True}, "adapter.train_norms are for adapter.kind lora"),
+        ({"attention_group": 7}, "adapter.attention_group is 7; it must be null or an even"),
+    ],
+)
+def test_errors_name_the_field_of_the_adapter(changes, says):
+    with pytest.raises(ValueError, match=says):
+        AdapterConfig(**{"kind": "lora", **changes})

@@ -16,7 +16,7 @@ from interop.exporter import export, load
 from interop.gguf import format as gguf_writer
 from interop.rope_layout import interleave
 from model.llama import Logits
-from tests.interop.cases import FORMS, make_run
+from tests.interop.cases import FORMS, SCALED, make_run
 from tests.interop.vocabularies import trained
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
@@ -86,9 +86,9 @@ def test_the_fields_that_llama_cpp_needs(run, tmp_path):
     assert "output.weight" not in tensors, "the tables are tied"
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *SCALED])
 def test_rows_and_names(form, tokenizer, tmp_path):
-    run = make_run(tmp_path / "run", tokenizer, **FORMS[form])
+    run = make_run(tmp_path / "run", tokenizer, **{**FORMS, **SCALED}[form])
     exported, fields, tensors = written(run, tmp_path)
     weights, biased = exported.weights, form == "biased"
     assert fields["general.architecture"] == ("qwen2" if biased else "llama")
@@ -100,6 +100,12 @@ def test_rows_and_names(form, tokenizer, tmp_path):
     assert (tensors["blk.1.attn_k.weight"][1] == key).all()
     assert (tensors["blk.1.attn_v.weight"][1] == weights["layers.1.attention.wv.weight"]).all()
     assert ("blk.0.attn_q.bias" in tensors) == biased
+    scaling = {n.split("scaling.")[1]: v for n, v in fields.items() if "rope.scaling" in n}
+    if form == "ntk":
+        assert fields["llama.rope.freq_base"] > 100.0 and not scaling
+    elif form in SCALED:
+        assert scaling.pop("original_context_length", 16) == exported.config.max_seq_len // 4
+        assert scaling == {"type": form, "factor": 4.0}
     config, back = gguf_writer.read_back(tmp_path)
     assert config == dataclasses.replace(exported.config, vocab_size=600)
     assert all((back[name][:600] == weights[name][:600]).all() for name in weights)
@@ -137,14 +143,14 @@ def test_what_cannot_be_written(run, tokenizer, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *SCALED])
 def test_llama_cpp_agrees(form, dtype, tmp_path):
     """$LLAMA_CPP_PYTHON is a Python that has llama-cpp-python."""
     python = os.environ.get("LLAMA_CPP_PYTHON")
     if not python:
         pytest.skip("LLAMA_CPP_PYTHON names no Python that has llama-cpp-python")
     tokenizer = trained(tmp_path, add_dummy_prefix=form == "untied")
-    run = make_run(tmp_path / "run", tokenizer, **FORMS[form])
+    run = make_run(tmp_path / "run", tokenizer, **{**FORMS, **SCALED}[form])
     network, exported = load(run, dtype)
     gguf_writer.write(exported, tmp_path)
     done = subprocess.run(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from interop.exporter import PROMPT, load, prompt_logits
+from interop.exporter import PROMPT, check_config, load, prompt_logits
 from interop.hf.format import INDEX, MODEL, read_hf, write_hf
 from interop.safetensors_file import SafetensorsFile, write_safetensors
 from model.llama import Logits
-from tests.interop.cases import FORMS, make_run, weights_of
+from tests.interop.cases import FORMS, SCALED, make_run, weights_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -32,9 +32,9 @@ def folder(run, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *SCALED])
 def test_transformers_gives_our_scores(form, tokenizer, graph_mode, tmp_path):
-    run = make_run(tmp_path, tokenizer, **FORMS[form])
+    run = make_run(tmp_path, tokenizer, **{**FORMS, **SCALED}[form])
     network, exported = export(run, tmp_path / "hf")
     ours = prompt_logits(Logits(network), tokenizer)
     model, loading = transformers.AutoModelForCausalLM.from_pretrained(
@@ -48,6 +48,7 @@ def test_transformers_gives_our_scores(form, tokenizer, graph_mode, tmp_path):
     assert np.abs(ours).max() > 1, "scores so small would agree by chance"
     assert np.abs(theirs - ours).max() < 1e-4
     config, weights = read_hf(tmp_path / "hf")
+    check_config(config, exported.config)
     assert config.padded_vocab_size == run.recipe.model.padded_vocab_size == 640
     assert all((weights[name] == value).all() for name, value in weights_of(run).items())
 
@@ -120,8 +121,12 @@ def copy(folder, tmp_path):
     [
         ({"model_type": "mixtral"}, "model_type is 'mixtral'; only llama and qwen2 can be read"),
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu'; only 'silu' can be read"),
-        ({"rope_scaling": {"type": "linear"}}, "rope_scaling is"),
-        ({"rope_parameters": {"rope_type": "yarn"}}, "rope_type is 'yarn'"),
+        ({"rope_scaling": {"type": "linear"}}, "model.rope_factor is nan"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2}}, "rope_type is 'dynamic'; only def"),
+        (
+            {"rope_parameters": {"rope_type": "yarn", "factor": 2, "beta_fast": 8}},
+            "beta_fast of yarn is 8; only 32 can be read",
+        ),
         ({"rope_parameters": [1]}, "describes no possible model"),
         ({"hidden_size": "32"}, "hidden_size is '32'; it must be a whole number"),
         ({"num_attention_heads": 5}, "describes no possible model"),

@@ -150,7 +150,13 @@ def test_a_file_cut_short_is_told(module, run, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"rope_theta": 1e6}, {"norm_eps": 1e-6}, {"attention_bias": True}, {"document_mask": True}],
+    [
+        {"rope_theta": 1e6},
+        {"rope_scaling": "linear"},
+        {"norm_eps": 1e-6},
+        {"attention_bias": True},
+        {"document_mask": True},
+    ],
 )
 def test_what_llama2c_cannot_run(changes, run, tmp_path):
     exported = load(run, "float32")[1]

@@ -1,0 +1,131 @@
+"""Low-rank adapters (LoRA, arXiv:2106.09685): a frozen network with small matrices beside its own.
+
+Of a matrix W, (out, in), only a difference of rank r is trained: W + (alpha / r) B A, with A of
+shape (r, in) and B (out, r). B begins as zeros, so an adapted network begins as the one it adapts.
+The frozen weights need no gradient and no moments, and a checkpoint holds A and B alone.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn
+
+from model.config import AdapterConfig, ModelConfig
+from model.linear import Linear
+
+Read = Callable[[str], np.ndarray]
+"""Gives a weight by its name, float32."""
+
+A, B = "lora_a", "lora_b"
+TABLES = ("embedding", "output")
+
+
+class LoraLinear(nn.Cell):
+    """y = x W^T (+ b) + ((alpha / r) x A^T) B^T for x of shape (rows, in); W and b are frozen.
+
+    It takes the Parameters of the `Linear` that it stands for, so no weight is held twice.
+    """
+
+    def __init__(self, linear: Linear, config: AdapterConfig):
+        super().__init__()
+        out_dim, in_dim = linear.weight.shape
+        self.compute_dtype, self.scale = linear.compute_dtype, config.scale
+        self.weight, self.bias, self.matmul = linear.weight, linear.bias, linear.matmul
+        self.lora_a = Parameter(Tensor(np.zeros((config.rank, in_dim), np.float32)))
+        self.lora_b = Parameter(Tensor(np.zeros((out_dim, config.rank), np.float32)))
+
+    def construct(self, x):
+        """Map x, (rows, in) -> (rows, out) in the compute type."""
+        x = x.astype(self.compute_dtype)
+        y = self.matmul(x, self.weight.astype(self.compute_dtype))
+        if self.bias is not None:
+            y = y + self.bias.astype(self.compute_dtype)
+        low = self.matmul(x, self.lora_a.astype(self.compute_dtype)) * self.scale
+        return y + self.matmul(low, self.lora_b.astype(self.compute_dtype))
+
+    def merged_weight(self) -> np.ndarray:
+        """W + (alpha / r) B A, the weight of the `Linear` that gives the same: (out, in)."""
+        return merged(
+            self.weight.asnumpy(), self.lora_a.asnumpy(), self.lora_b.asnumpy(), self.scale
+        )
+
+
+def merged(weight: np.ndarray, a: np.ndarray, b: np.ndarray, scale: float) -> np.ndarray:
+    """weight + scale * b a, for weight (out, in), a (r, in) and b (out, r)."""
+    return weight + b @ (a * np.float32(scale))
+
+
+def add_adapters(network: nn.Cell, config: AdapterConfig, seed: int | None = 0) -> None:
+    """Freeze a network and put an adapter beside each matrix that `config.targets` names.
+
+    A is uniform in +-1 / sqrt(in), as in the authors' code, from a stream of its own for each
+    matrix; B is zero. `seed` None: A is zero too, for values that are put in later.
+    """
+    for layer in network.layers:
+        for part in (layer.attention, layer.feed_forward):
+            for name in config.targets:
+                if hasattr(part, name):
+                    setattr(part, name, LoraLinear(getattr(part, name), config))
+    wanted = adapter_shapes(network.config, config)
+    for name, parameter in network.parameters_and_names():
+        parameter.name = name  # a cell that is put in late names its Parameters from itself on
+        parameter.requires_grad = name in wanted
+        if name.endswith(A) and seed is not None:
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            bound = parameter.shape[1] ** -0.5
+            values = rng.uniform(-bound, bound, parameter.shape).astype(np.float32)
+            parameter.set_data(Tensor(values))
+
+
+def adapter_shapes(model: ModelConfig, config: AdapterConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what is trained, which is also what a checkpoint of an adapter holds."""
+    sizes = {
+        "wq": (model.dim, model.dim), "wk": (model.kv_dim, model.dim),
+        "wv": (model.kv_dim, model.dim), "wo": (model.dim, model.dim),
+        "w1": (model.hidden_dim, model.dim), "w2": (model.dim, model.hidden_dim),
+        "w3": (model.hidden_dim, model.dim),
+    }  # fmt: skip
+    shapes: dict[str, tuple[int, ...]] = {}
+    if config.train_embedding:
+        for name in TABLES[: 1 if model.tie_embeddings else 2]:
+            shapes[name] = (model.padded_vocab_size, model.dim)
+    for layer in range(model.n_layers):
+        for name in config.targets:
+            part = "attention" if name in ("wq", "wk", "wv", "wo") else "feed_forward"
+            out_dim, in_dim = sizes[name]
+            shapes[f"layers.{layer}.{part}.{name}.{A}"] = (config.rank, in_dim)
+            shapes[f"layers.{layer}.{part}.{name}.{B}"] = (out_dim, config.rank)
+        if config.train_norms:
+            for norm in ("attention_norm", "ffn_norm"):
+                shapes[f"layers.{layer}.{norm}.weight"] = (model.dim,)
+    if config.train_norms:
+        shapes["norm.weight"] = (model.dim,)
+    return shapes
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a Parameter of this name is an A or a B."""
+    return name.endswith((f".{A}", f".{B}"))
+
+
+def merge(base: Read, adapter: Read, adapted: Iterable[str], scale: float) -> Read:
+    """A reader of the weights that a plain network needs to do what the adapted one does.
+
+    Args:
+        base: reads the weights that were adapted.
+        adapter: reads what was trained, the names in `adapted`.
+        adapted: as `adapter_shapes` gives them.
+        scale: alpha / r.
+    """
+    names = set(adapted)
+
+    def read(name: str) -> np.ndarray:
+        if name in names:  # trained as a whole
+            return adapter(name)
+        stem, dot, last = name.rpartition(".")
+        if last != "weight" or f"{stem}{dot}{A}" not in names:
+            return base(name)
+        return merged(base(name), adapter(f"{stem}.{A}"), adapter(f"{stem}.{B}"), scale)
+
+    return read

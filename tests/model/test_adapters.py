@@ -1,0 +1,118 @@
+"""Low-rank adapters: what they compute, what is trained, and merging."""
+
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+
+from model.adapters import A, B, LoraLinear, adapter_shapes, add_adapters, merge
+from model.config import MATRICES, AdapterConfig
+from model.llama import Llama
+from tests.model.cases import Gradients, LossAndLogits, batch, lively, tensors, tiny_config, values
+
+pytestmark = pytest.mark.usefixtures("graph_mode")
+
+GROUPED = {"n_kv_heads": 2, "attention_bias": True, "tie_embeddings": False}
+
+
+def adapted(config: AdapterConfig, **changes) -> Llama:
+    network = lively(Llama(tiny_config(**changes), seed=None))
+    add_adapters(network, config)
+    return network
+
+
+def test_an_adapted_network_begins_as_its_base_and_equals_its_merged_weights():
+    """The seven matrices of a network with fewer key heads, whose adapters move its logits."""
+    config = AdapterConfig(kind="lora", rank=3, alpha=7.0)
+    network, inputs = adapted(config, **GROUPED), tensors(batch())
+    base = lively(Llama(network.config, seed=None))
+    run, run_base = LossAndLogits(network), LossAndLogits(base)
+    before = run(*inputs)[1].asnumpy()
+    assert np.array_equal(before, run_base(*inputs)[1].asnumpy())
+
+    rng = np.random.default_rng(3)
+    for parameter in network.trainable_params():
+        parameter.set_data(Tensor(0.3 * rng.standard_normal(parameter.shape).astype(np.float32)))
+    after = run(*inputs)[1].asnumpy()
+    assert np.abs(after - before).max() > 0.1
+
+    trained = {p.name: p.asnumpy() for p in network.trainable_params()}
+    read = merge(values(base).get, trained.get, trained, config.scale)
+    for name, parameter in base.parameters_and_names():
+        parameter.set_data(Tensor(read(name)))
+    merged = run_base(*inputs)[1].asnumpy()
+    assert np.abs(merged - after).max() <= 1e-5 * max(1, np.abs(after).max())
+    wq = network.layers[0].attention.wq
+    assert np.array_equal(wq.merged_weight(), read("layers.0.attention.wq.weight"))
+
+
+def test_only_what_the_config_names_is_trained():
+    config = AdapterConfig(kind="lora", targets=["wv", "w2"], train_embedding=True)
+    network = adapted(config, **GROUPED)
+    trained = {p.name: p.shape for p in network.trainable_params()}
+    assert trained == adapter_shapes(network.config, config)
+    assert {"embedding", "output", f"layers.1.feed_forward.w2.{B}"} <= trained.keys()
+    assert not isinstance(network.layers[0].attention.wq, LoraLinear)
+    names = [name for name, _ in network.parameters_and_names()]
+    plain = [p.name for p in Llama(network.config, seed=None).get_parameters()]
+    assert [p.name for p in network.get_parameters()] == names
+    assert {name for name in names if not name.endswith((A, B))} == set(plain)
+
+
+def test_norms_and_a_tied_table_can_be_trained_as_well():
+    config = AdapterConfig(kind="lora", train_embedding=True, train_norms=True)
+    network = adapted(config)
+    trained = {p.name: p.shape for p in network.trainable_params()}
+    assert trained == adapter_shapes(network.config, config)
+    assert "output" not in trained and "norm.weight" in trained
+    for layer in network.layers:
+        assert all(isinstance(getattr(layer.attention, name), LoraLinear) for name in MATRICES[:4])
+
+
+def test_the_adapter_begins_anew_from_its_seed():
+    first, same, other = (lively(Llama(tiny_config(), seed=None)) for _ in range(3))
+    config = AdapterConfig(kind="lora")
+    for network, seed in ((first, 0), (same, 0), (other, 1)):
+        add_adapters(network, config, seed)
+    name = f"layers.0.attention.wq.{A}"
+    bound = first.config.dim**-0.5
+    assert 0.9 * bound < np.abs(values(first)[name]).max() <= bound
+    assert np.array_equal(values(first)[name], values(same)[name])
+    assert not np.array_equal(values(first)[name], values(other)[name])
+    assert not np.array_equal(values(first)[name], values(first)[name.replace("wq", "wk")])
+    assert not any(values(first)[n].any() for n in values(first) if n.endswith(B))
+
+
+class OneLayer(nn.Cell):
+    def __init__(self, layer, sens):
+        super().__init__()
+        self.layer, self.sens = layer, Tensor(sens)
+        self.grad = ops.value_and_grad(self.loss, 0, tuple(layer.trainable_params()))
+
+    def loss(self, x):
+        return ops.reduce_sum(self.layer(x) * self.sens)
+
+    def construct(self, x):
+        return self.grad(x)
+
+
+def test_gradients_of_a_layer_are_those_of_the_formula():
+    network = adapted(AdapterConfig(kind="lora", rank=2, alpha=3.0))
+    layer = network.layers[0].feed_forward.w2
+    rng = np.random.default_rng(5)
+    layer.lora_b.set_data(Tensor(rng.standard_normal(layer.lora_b.shape).astype(np.float32)))
+    w, a, b = (p.asnumpy().astype(np.float64) for p in (layer.weight, layer.lora_a, layer.lora_b))
+    x, sens = rng.standard_normal((5, 48)), rng.standard_normal((5, 32))
+    found, (dx, (da, db)) = OneLayer(layer, sens.astype(np.float32))(Tensor(x.astype(np.float32)))
+    scale = 3.0 / 2
+    y = x @ w.T + scale * x @ a.T @ b.T
+    assert abs(found.asnumpy() - (y * sens).sum()) < 1e-3
+    np.testing.assert_allclose(dx.asnumpy(), sens @ (w + scale * b @ a), atol=1e-4)
+    np.testing.assert_allclose(da.asnumpy(), scale * b.T @ sens.T @ x, atol=1e-4)
+    np.testing.assert_allclose(db.asnumpy(), scale * sens.T @ x @ a.T, atol=1e-4)
+
+
+def test_a_gradient_for_each_trained_parameter_and_no_other():
+    network = adapted(AdapterConfig(kind="lora", targets=["wo"]))
+    _, gradients = Gradients(network)(*tensors(batch()))
+    assert [g.shape for g in gradients] == [p.shape for p in network.trainable_params()]
+    assert len(gradients) == 4
