@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from chat.template import TEMPLATE_NAME, ChatTemplate
+from chat.template import ChatTemplate, find_template
 from common.errors import UserError
 from corpus.config import DataConfig
 from corpus.vocabulary import tokenizer_for
@@ -34,9 +34,8 @@ def base_tokenizer(
             "of one"
         )
     tokenizer = load_tokenizer(_kind(folder, config), folder)
-    if (folder / TEMPLATE_NAME).is_file() and data.template == "auto":
-        return tokenizer, ChatTemplate.load(folder, tokenizer)
-    return tokenizer, ChatTemplate.for_tokenizer(tokenizer, data.template)
+    template = find_template(folder, tokenizer) if data.template == "auto" else None
+    return tokenizer, template or ChatTemplate.for_tokenizer(tokenizer, data.template)
 
 
 def base_folder(path: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chat.template import ChatTemplate
 from common.errors import UserError
 from interop.layout import Layout
 from model.config import ModelConfig
@@ -42,6 +43,8 @@ class Exported:
     """the last held-out line of metrics.jsonl up to `step`: val_loss, bits_per_byte; empty: none"""
     dtype: str
     """the type of weights that was asked for; one of the format's own"""
+    template: ChatTemplate | None = None
+    """how the run writes dialogues; None: it is a base model, which only continues text"""
     layout: Layout | None = None
     """of the devices that shall train on, if that was asked for"""
 
