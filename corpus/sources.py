@@ -62,8 +62,9 @@ def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Sour
         with contextlib.suppress(OSError):  # it has vanished, which its reader will report
             status = path.stat()
             files.append((str(path), status.st_size, status.st_mtime_ns))
-    # Who does the work changes nothing.
+    # Who does the work changes nothing, nor what is done with the files.
     data = dataclasses.replace(data, workers=1, executor="process", part="0/1")
+    data = dataclasses.replace(data, augment_delete=0.0, augment_repeat=0.0)
     known = [FORMAT_VERSION, repr(config), repr(data), files, more]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
