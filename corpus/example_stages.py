@@ -79,7 +79,7 @@ def render_examples(
         example = Example.from_text(shard.text(index))
         held_out = example.held_out
         if held_out is None:
-            held_out = is_held_out(example.prompt, options.val_fraction)
+            held_out = is_held_out(example.prompt.encode(), options.val_fraction)
         counts = rendered["val" if held_out else "train"].add(example, 1 if held_out else times)
         unweighted += 0 if held_out else counts
     results = {split: found.write(*output, split) for split, found in rendered.items()}

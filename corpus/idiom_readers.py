@@ -66,7 +66,7 @@ def read_idioms(file: InputFile, source: SourceConfig, val_fraction: float) -> I
             continue
         explanations[word] = row["explanation"].strip()
         followers[word[0]].append(word)
-        unseen = is_held_out(idiom_entry(row).strip(), val_fraction)
+        unseen = is_held_out(idiom_entry(row).strip().encode(), val_fraction)
         if unseen or draw("word", word) < HELD_OUT_WORDS:
             held_out.add(word)
     return Idioms(explanations, frozenset(held_out), dict(followers))

@@ -12,6 +12,14 @@ LONG_SHARE = 0.1
 BREAKS = ("\n", "。", "！", "？", ". ", " ")
 
 
+def is_held_out(content: bytes, val_fraction: float) -> bool:
+    """Whether content belongs to validation: decided by a hash of it alone.
+
+    Equal contents fall on the same side, whatever else the corpus holds.
+    """
+    return _content_hash(content) < _limit(val_fraction)
+
+
 @dataclass(frozen=True)
 class Split:
     """How documents are parted between training and validation."""
@@ -26,11 +34,8 @@ class Split:
         return cls(val_fraction, int(LONG_SHARE * n_bytes))
 
     def is_held_out(self, content: bytes) -> bool:
-        """Whether a whole document is held out: decided by a hash of its content alone.
-
-        Equal documents fall on the same side, whatever else the corpus holds.
-        """
-        return _content_hash(content) < _limit(self.val_fraction)
+        """Whether a whole document, given as its bytes, is held out."""
+        return is_held_out(content, self.val_fraction)
 
     def parts(self, content: bytes) -> list[tuple[bytes, bool]]:
         """A document, given as UTF-8, in one part or two, each with whether it is held out.

@@ -23,7 +23,7 @@ from corpus.example import Example
 from corpus.input_file import InputFile
 from corpus.readers.json_text import json_entries, json_lines
 from corpus.readers.records import LAYOUT_ERRORS, names_of
-from corpus.readers.tables import csv_rows, parquet_rows
+from corpus.readers.tables import csv_records, parquet_rows
 from corpus.registry import reader
 from corpus.unpack import UNPACKERS
 
@@ -50,8 +50,8 @@ def records_of(file: InputFile, source: SourceConfig) -> Iterator[Any]:
     if ending == ".parquet":
         yield from parquet_rows(file, [])
     elif ending in (".csv", ".tsv"):
-        dialect = "excel" if ending == ".csv" else "excel-tab"
-        yield from csv_rows(file, source.encoding, [], dialect)
+        delimiter = "," if ending == ".csv" else "\t"
+        yield from csv_records(file, source.encoding, delimiter, [])
     elif ending == ".jsonl":
         yield from json_lines(file, source.encoding)
     else:

@@ -57,11 +57,18 @@ def parquet_rows(file: InputFile, names: list[str]) -> Iterator[dict]:
 
 def _csv_texts(file: InputFile, source: SourceConfig, delimiter: str) -> Iterator[str]:
     names = names_of(source.field)
-    rows = csv_rows(file, source.encoding, delimiter)
+    records = csv_records(file, source.encoding, delimiter, names)
+    yield from texts_of(records, partial(joined, field=names), file)
+
+
+def csv_records(
+    file: InputFile, encoding: str, delimiter: str, names: list[str]
+) -> Iterator[dict[str, str]]:
+    """The rows of a table that has the named columns."""
+    rows = csv_rows(file, encoding, delimiter)
     header = next(rows, [])
     if header and _has_columns(file, names, header):
-        records = (dict(zip(header, row)) for row in rows)
-        yield from texts_of(records, partial(joined, field=names), file)
+        yield from (dict(zip(header, row)) for row in rows)
 
 
 def _has_columns(file: InputFile, names: list[str], columns: list[str]) -> bool:
