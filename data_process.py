@@ -7,8 +7,9 @@ from pathlib import Path
 
 from common.errors import run_main
 from corpus.base_model import base_tokenizer
-from corpus.example_file import IDS, example_path
+from corpus.example_file import IDS, ExampleFile, example_path
 from corpus.example_pipeline import build_examples
+from corpus.packed_rows import PackedRows
 from corpus.pipeline import build
 from corpus.report import Report, format_report
 from corpus.token_file import TRAIN_NAME, VAL_NAME
@@ -33,6 +34,10 @@ def main() -> int:
     print(format_report(report))
     state = "up to date, nothing to do" if report.up_to_date else "written"
     train, val = names
+    if recipe.data.kind == "sft":
+        file = ExampleFile.open(folder, "train")
+        rows = PackedRows(file, recipe.model.max_seq_len, pad_id=0, seed=recipe.train.seed)
+        print(rows.describe())
     print(f"{train}: {report.train.tokens:,} tokens, {val}: {report.val.tokens:,} tokens; {state}")
     return 0
 

@@ -213,6 +213,17 @@ class ChatTemplate:
         return ids, kinds
 
 
+def find_template(folder: PathLike, tokenizer: Tokenizer) -> ChatTemplate | None:
+    """The template of a run directory or an export; None of a base model, which has none.
+
+    Raises:
+        UserError: it is damaged, or it was made for another vocabulary.
+    """
+    if not (Path(folder) / TEMPLATE_NAME).is_file():
+        return None
+    return ChatTemplate.load(folder, tokenizer)
+
+
 def part_pieces(text: str, pieces: Sequence[str]) -> str:
     """The text with a space inside each of the reserved pieces that someone typed into it."""
     for piece in pieces:

@@ -1,10 +1,11 @@
 """Tokenizer and chat template of the model that post-training starts from."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from chat.template import TEMPLATE_NAME, ChatTemplate
+from chat.template import ChatTemplate, find_template
 from common.errors import UserError
 from corpus.config import DataConfig
 from corpus.vocabulary import tokenizer_for
@@ -22,7 +23,8 @@ def base_tokenizer(
     Without one they are those of the recipe: `tokenizer.path`, or a vocabulary in `data.dir`.
 
     Raises:
-        UserError: no vocabulary stands there, or the template does not fit it.
+        UserError: no vocabulary stands there, the template does not fit it, or a file that was
+            pretrained on is parted otherwise.
     """
     folder = init_from and base_folder(Path(init_from))
     if not folder:
@@ -33,10 +35,12 @@ def base_tokenizer(
             f"train.init_from: {folder} holds no {MODEL_NAME}; name a run directory or an export "
             "of one"
         )
-    tokenizer = load_tokenizer(_kind(folder, config), folder)
-    if (folder / TEMPLATE_NAME).is_file() and data.template == "auto":
-        return tokenizer, ChatTemplate.load(folder, tokenizer)
-    return tokenizer, ChatTemplate.for_tokenizer(tokenizer, data.template)
+    recipe = _read_recipe(folder)
+    kind = recipe.get("tokenizer", {}).get("kind", config.kind)
+    tokenizer = load_tokenizer(kind, folder)
+    _check_held_out(recipe, folder, data)
+    template = find_template(folder, tokenizer) if data.template == "auto" else None
+    return tokenizer, template or ChatTemplate.for_tokenizer(tokenizer, data.template)
 
 
 def base_folder(path: Path) -> Path:
@@ -54,12 +58,29 @@ def base_folder(path: Path) -> Path:
     return folder
 
 
-def _kind(folder: Path, config: TokenizerConfig) -> str:
-    """The kind of tokenizer that a run's recipe names; that of this recipe for other folders."""
+def _read_recipe(folder: Path) -> dict[str, Any]:
+    """The sections of a run's recipe; empty for a folder that is no run."""
     path = folder / RECIPE_NAME
     if not path.is_file():
-        return config.kind
+        return {}
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))["tokenizer"]["kind"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged ({error}); copy the run again") from error
+    if not isinstance(recipe, dict):
+        raise UserError(f"{path} is damaged; copy the run again")
+    return recipe
+
+
+def _check_held_out(recipe: dict[str, Any], folder: Path, data: DataConfig) -> None:
+    """Make sure that what was held out of pretraining is held out again."""
+    past = recipe.get("data", {})
+    known = {source["path"] for source in past.get("sources", [])}
+    fraction = past.get("val_fraction", data.val_fraction)
+    for source in data.sources:
+        if source.path in known and fraction != data.val_fraction:
+            raise UserError(
+                f"data.val_fraction is {data.val_fraction}, but {folder} was pretrained on "
+                f"{source.path} with {fraction}; set it to {fraction}, so that what was held out "
+                "there is held out here"
+            )

@@ -56,6 +56,10 @@ vocabulary, else human_assistant; question_answer takes few ids in Chinese"""
     cleaning: list[dict[str, Any]] = field(default_factory=list)
     """rules that each document passes, in order, such as {rule: length, min: 10}; \
 docs/cleaning.md lists all"""
+    augment_delete: float = 0.0
+    """sft: share of the ids of instructions that are left out, others in each epoch"""
+    augment_repeat: float = 0.0
+    """sft: share of the ids of instructions that are said twice"""
     dedup: Literal["none", "exact", "near"] = "exact"
     """documents removed because an earlier one is equal up to spacing, case and width (exact), or \
 shares most of its text (near)"""
@@ -97,6 +101,9 @@ a cluster starts it many times; docs/data_at_scale.md shows how"""
             raise ValueError(
                 f"data.part is {self.part}; it must be like 3/16, the first number below the second"
             )
+        for name in ("augment_delete", "augment_repeat"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"data.{name} is {getattr(self, name)}; it must lie in [0, 1)")
         for name in ("shard_tokens", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.{name} is {getattr(self, name)}; it must not be negative")

@@ -57,6 +57,11 @@ class ExampleManifest:
     sources: list[SourceCounts] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
 
+    @property
+    def documents(self) -> int:
+        """Examples, under the name that the manifest of a token file has for its items."""
+        return self.examples
+
     def save(self, folder: PathLike, split: str) -> None:
         """Write the manifest of a split."""
         write_json(example_path(folder, split, MANIFEST), dataclasses.asdict(self))

@@ -13,6 +13,7 @@ import numpy as np
 
 from chat.template import ANSWER, CONTENT
 from common.errors import UserError
+from corpus.config import DataConfig
 from corpus.example_file import ExampleFile
 from corpus.shuffle import hash64
 
@@ -93,6 +94,11 @@ class Augmentation:
     delete: float = 0.0
     repeat: float = 0.0
 
+    @classmethod
+    def of(cls, data: DataConfig) -> "Augmentation":
+        """What a recipe asks for."""
+        return cls(data.augment_delete, data.augment_repeat)
+
     def times(self, kinds: np.ndarray, begin: int, seed: int, epoch: int) -> np.ndarray:
         """How often each id is said, (N,) of 0, 1, 2; `begin` is the place of the first."""
         times = np.ones(len(kinds), np.int64)
@@ -103,6 +109,20 @@ class Augmentation:
                 drawn = hash64(seed, places, decision, epoch) < np.uint64(share * 2.0**64)
                 times[drawn & is_content] = value
         return times
+
+
+def name_too_long(file: ExampleFile, numbers: np.ndarray) -> str:
+    """The end of a sentence that counts the examples that are left out, and names some of them."""
+    if not len(numbers):
+        return ""
+    lengths = file.lengths().sum(axis=1)
+    named = ", ".join(
+        f"{number} of {file.source(number)} ({lengths[number]:,} ids)" for number in numbers[:NAMED]
+    )
+    return (
+        f"; {len(numbers):,} examples are longer than the context and left out, such as number "
+        f"{named}"
+    )
 
 
 class PackedRows:
@@ -154,21 +174,10 @@ class PackedRows:
     def describe(self, epoch: int = 0) -> str:
         """A sentence about the rows of an epoch, which names what is too long."""
         plan, total = self.plan(epoch), self.file.n_examples
-        text = (
+        return (
             f"{total - len(plan.too_long):,} examples in {plan.n_rows:,} rows of {self.seq_len} "
-            f"ids, {1 - plan.fill:.1%} padding"
+            f"ids, {1 - plan.fill:.1%} padding{name_too_long(self.file, plan.too_long)}"
         )
-        if len(plan.too_long):
-            lengths = self.file.lengths().sum(axis=1)
-            named = ", ".join(
-                f"{number} of {self.file.source(number)} ({lengths[number]:,} ids)"
-                for number in plan.too_long[:NAMED]
-            )
-            text += (
-                f"; {len(plan.too_long):,} examples are longer than the context and left out, such "
-                f"as number {named}"
-            )
-        return text
 
     def row(self, position: int) -> tuple[np.ndarray, ...]:
         """tokens, targets, loss_weight and segment_ids of the row at a position."""

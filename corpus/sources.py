@@ -59,8 +59,9 @@ def find_sources(config: DataConfig) -> list[Source]:
 def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Source], *more) -> str:
     """Hash of everything that the outcome depends on: recipe sections, raw files, `more`."""
     files = [state for source in sources for state in _states(source)]
-    # Who does the work changes nothing.
+    # Who does the work changes nothing, nor what is done with the files.
     data = dataclasses.replace(data, workers=1, executor="process", part="0/1")
+    data = dataclasses.replace(data, augment_delete=0.0, augment_repeat=0.0)
     return _hash(FORMAT_VERSION, repr(config), repr(data), files, more)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor
 
+from chat.template import find_template
 from common.errors import UserError
 from interop.layout import Layout
 from interop.names import check_shapes, parameter_shapes
@@ -55,10 +56,12 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
     """
     network, step = run.load_model(), run.chosen_checkpoint.step
     held_out = [each for each in run.metrics() if "val_loss" in each and each["step"] <= step]
+    tokenizer = run.tokenizer()
     exported = Exported(
         recipe=run.recipe,
         weights=copy_values(list(network.get_parameters())),
-        tokenizer=run.tokenizer(),
+        tokenizer=tokenizer,
+        template=find_template(run.path, tokenizer),
         step=step,
         figures=held_out[-1] if held_out else {},
         dtype=dtype,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import atomic_open
+from corpus.example_file import ExampleManifest
 from corpus.manifest import Manifest
 from corpus.token_file import TRAIN_NAME
 from interop.registry import Exported
@@ -33,6 +34,12 @@ print(tokenizer.decode(text, skip_special_tokens=True))
 """
 
 
+CHAT = """\
+tokenizer.apply_chat_template(
+    [{{"role": "user", "content": {}}}], add_generation_prompt=True, return_dict=False
+)"""
+
+
 def write_card(run: Exported, folder: Path) -> None:
     """Write README.md."""
     sections = [HEADER, *_model(run), *_figures(run), *_data(run), *_training(run), *_usage(run)]
@@ -45,12 +52,15 @@ def _model(run: Exported) -> list[str]:
     form = "Qwen2" if config.attention_bias else "Llama"
     start = run.recipe.train.init_from
     origin = f"trained on from {Path(start).name}" if start else "trained from scratch"
+    kind, does = "base", "It continues text; it does not follow instructions."
+    if run.template:
+        kind, does = "chat", "It answers messages in the form of its chat template."
     tables = "shared with" if config.tie_embeddings else "apart from"
     return [
         f"# {run.recipe.name}",
         "",
-        f"A base model of {form} form with {config.n_params():,} parameters, {origin} with "
-        "Baby-Llama2-MindSpore. It continues text; it does not follow instructions.",
+        f"A {kind} model of {form} form with {config.n_params():,} parameters, {origin} with "
+        f"Baby-Llama2-MindSpore. {does}",
         "",
         f"- width {config.dim}, {config.n_layers} layers, {config.n_heads} heads, "
         f"{config.n_kv_heads} key-value heads, feed-forward {config.hidden_dim}",
@@ -74,13 +84,18 @@ def _figures(run: Exported) -> list[str]:
 
 def _data(run: Exported) -> list[str]:
     lines = ["## Data", ""]
+    folder = Path(run.recipe.data.dir)
     try:
-        manifest = Manifest.load(Path(run.recipe.data.dir) / TRAIN_NAME)
+        if run.recipe.data.kind == "text":
+            manifest = Manifest.load(folder / TRAIN_NAME)
+        else:
+            manifest = ExampleManifest.load(folder, "train")
     except UserError:
         return [*lines, "The manifest of the training data was not at hand.", ""]
     if manifest.tokenizer.get("fingerprint") != run.tokenizer.fingerprint:
         return [*lines, "The manifest of the training data was not at hand.", ""]
-    lines += ["| source | documents | characters | tokens |", "|---|--:|--:|--:|"]
+    what = "documents" if run.recipe.data.kind == "text" else "examples"
+    lines += [f"| source | {what} | characters | tokens |", "|---|--:|--:|--:|"]
     for counts in (*manifest.sources, manifest):
         name = "all" if counts is manifest else counts.name
         lines.append(
@@ -107,6 +122,9 @@ def _training(run: Exported) -> list[str]:
 def _usage(run: Exported) -> list[str]:
     prompt = json.dumps((run.recipe.eval.prompts or ["你好"])[0], ensure_ascii=False)
     ids, why = f"tokenizer({prompt}).input_ids", ""
+    if run.template:
+        ids = CHAT.format(prompt)
+        return ["## Use", "", "The tokenizer holds the chat template.", "", USAGE.format(ids=ids)]
     if not run.config.document_mask:
         ids = f"[tokenizer.eos_token_id, *{ids}]"
         why = "In training a document begins after an end-of-text id, so a prompt does too. "

@@ -56,10 +56,25 @@ def read_pieces(tokenizer: Tokenizer, n_ids: int, program: str) -> Pieces:
                 f"{program} cannot read text as the tokenizer {tokenizer.model_file} does: {what}; "
                 "export as hf"
             )
-    unnamed = range(len(model.pieces), n_ids)
+    appended = appended_pieces(tokenizer)
+    texts = [appended.get(i, f"<|{i}|>") for i in range(len(model.pieces), n_ids)]
+    kinds = [Kind.CONTROL if text in appended.values() else Kind.UNUSED for text in texts]
     return Pieces(
-        texts=[piece.piece for piece in model.pieces] + [f"<|{i}|>" for i in unnamed],
-        scores=[piece.score for piece in model.pieces] + [0.0 for _ in unnamed],
-        kinds=[Kind(piece.type) for piece in model.pieces] + [Kind.UNUSED for _ in unnamed],
+        texts=[piece.piece for piece in model.pieces] + texts,
+        scores=[piece.score for piece in model.pieces] + [0.0] * len(texts),
+        kinds=[Kind(piece.type) for piece in model.pieces] + kinds,
         dummy_prefix=rules.add_dummy_prefix,
     )
+
+
+def appended_pieces(tokenizer: Tokenizer) -> dict[int, str]:
+    """The special ids that a ChatGLM class appends to those of the model file, with their names.
+
+    Its sop and eop are also parts of words, so they get brackets, as MindFormers itself writes them
+    elsewhere.
+    """
+    return {
+        index: f"<{piece}>" if piece.isalnum() else piece
+        for piece, index in tokenizer.special_ids.items()
+        if index >= tokenizer.n_pieces
+    }

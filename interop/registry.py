@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chat.template import ChatTemplate
 from common.errors import UserError
 from interop.layout import Layout
 from model.config import ModelConfig
@@ -46,6 +47,8 @@ class Exported:
     """the type of weights that was asked for; one of the format's own"""
     split: Callable[[], tuple[Weights, Weights]] | None = None
     """reads the weights of base and adapter apart, by our names; None: all weights were trained"""
+    template: ChatTemplate | None = None
+    """how the run writes dialogues; None: it is a base model, which only continues text"""
     layout: Layout | None = None
     """of the devices that shall train on, if that was asked for"""
 

@@ -18,6 +18,7 @@ PAIRS = [
             "performance",
             "scaling",
             "runs",
+            "chat",
         )
     ),
 ]
@@ -55,6 +56,9 @@ RUN_BY = {
     "python eval_pretrain.py --prompt 春天来了 却说曹操引军": EVAL,
     "python eval_pretrain.py --run out/demo --interactive --eval.temperature 1.0 "
     "--eval.top_p 0.9": EVAL,
+    "python data_process.py --config configs/debug.yaml": DATA,
+    "python pretrain.py --config configs/debug.yaml": TRAIN,
+    "python data_process.py --config configs/debug-sft.yaml": "tests/e2e/test_data_process_sft.py",
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
     "python eval_pretrain.py --run out/mine": EVAL,

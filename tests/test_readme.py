@@ -30,6 +30,8 @@ NOT_OURS = {
     *("cleaning_report.md", "start.sh", "part.sh", "dev/", "test/", "val/", "cmmlu/", "ceval/"),
     *("mmlu/", "generation_config.json", "config.json", "train.yaml", "model.bin"),
     *("tokenizer.bin", "tokenizer.json", "checkpoint/", "model.gguf"),
+    *("chat_template.json", "train_examples.bin", "train_examples.npy", "train_keys.jsonl"),
+    *("train_examples.sources.npy", "train_examples.json", ".json", ".jsonl", ".csv"),
     *("training.md", "training.png", "tensorboard/", "scale.yaml"),
 }
 RUN_TIME = ("data/", "out/", ".venv")

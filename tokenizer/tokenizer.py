@@ -24,7 +24,8 @@ class Tokenizer:
     """Text to ids and back. Special ids are never added; the data step ends documents itself.
 
     `vocab_size` counts every id the vocabulary knows, ChatGLM's special ids included, and is
-    the number of ids a token file may hold; `fingerprint` names kind and model file in one hash.
+    the number of ids a token file may hold, `n_pieces` only those of the model file;
+    `fingerprint` names kind and model file in one hash.
     """
 
     def __init__(self, kind: str, model_file: Path):
@@ -38,15 +39,15 @@ class Tokenizer:
         self.model_file = model_file
         self.fingerprint = hashlib.sha256(f"{kind}\n".encode() + content).hexdigest()
         self._pieces = _load_pieces(model_file, content)
-        self._n_pieces = self._pieces.get_piece_size()
-        self.vocab_size: int = self._n_pieces
+        self.n_pieces = self._pieces.get_piece_size()
+        self.vocab_size: int = self.n_pieces
         self.eos_id: int = self._pieces.eos_id()
         self.unk_id: int = self._pieces.unk_id()
         if self.eos_id < 0:
             raise UserError(f"{model_file} has no end-of-text piece; train it with an eos_id")
         self.special_ids: dict[str, int] = {
             self._pieces.id_to_piece(i): i
-            for i in range(self._n_pieces)
+            for i in range(self.n_pieces)
             if self._pieces.is_control(i) or self._pieces.is_unknown(i)
         }
         """ids that no text is turned into, by the names of their pieces"""
@@ -66,12 +67,12 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`; ids that stand for no text (special ids, padding rows) are dropped."""
-        return self._pieces.decode([int(i) for i in ids if 0 <= i < self._n_pieces])
+        return self._pieces.decode([int(i) for i in ids if 0 <= i < self.n_pieces])
 
     @functools.cached_property
     def byte_ids(self) -> frozenset[int]:
         """Ids that stand for one byte of a character that has no piece."""
-        return frozenset(i for i in range(self._n_pieces) if self._pieces.is_byte(i))
+        return frozenset(i for i in range(self.n_pieces) if self._pieces.is_byte(i))
 
     def piece(self, index: int) -> str:
         """The name of the piece of an id of the model file."""

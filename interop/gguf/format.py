@@ -114,6 +114,10 @@ def add_vocabulary(writer: GGUFWriter, exported: Exported) -> None:
     writer.add_bos_token_id(tokenizer.eos_id)
     writer.add_eos_token_id(tokenizer.eos_id)
     writer.add_unk_token_id(tokenizer.unk_id)
-    writer.add_add_bos_token(not config.document_mask)
+    # A dialogue begins with its first message; a text after the <eos> of another document.
+    writer.add_add_bos_token(not config.document_mask and exported.template is None)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(pieces.dummy_prefix)
+    if exported.template:
+        writer.add_chat_template(exported.template.jinja(generation=False))
+        writer.add_eot_token_id(exported.template.end_ids[0])

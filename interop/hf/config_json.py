@@ -76,8 +76,11 @@ def generation_config(run: Exported) -> dict[str, Any]:
         sampling |= {
             "temperature": config.temperature, "top_k": config.top_k, "top_p": config.top_p,
         }  # fmt: skip
+    # A generated answer ends with any of these.
+    ends = {"eos_token_id": run.template.end_ids} if run.template else {}
     return {
         **_special_ids(run),
+        **ends,
         **sampling,
         "repetition_penalty": config.repetition_penalty,
         "max_new_tokens": config.max_new_tokens,

@@ -46,7 +46,7 @@ def write_hf(run: Exported, folder: Path) -> None:
     """
     write_weights(run, folder)
     write_json(folder / "generation_config.json", generation_config(run))
-    write_tokenizer(run.tokenizer, folder, run.config.max_seq_len)
+    write_tokenizer(run.tokenizer, folder, run.config.max_seq_len, run.template)
     write_card(run, folder)
 
 

@@ -13,9 +13,10 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 
+from chat.template import ChatTemplate
 from common.errors import UserError
 from common.files import write_json
-from interop.pieces import SPACE
+from interop.pieces import SPACE, appended_pieces
 from tokenizer.tokenizer import Tokenizer
 
 PROBES = (
@@ -27,8 +28,14 @@ PROBES = (
 )
 
 
-def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
-    """Write tokenizer.json, tokenizer_config.json and tokenizer.model.
+def write_tokenizer(
+    tokenizer: Tokenizer, folder: Path, max_length: int, template: ChatTemplate | None = None
+) -> None:
+    """Write tokenizer.json, tokenizer_config.json and tokenizer.model; with them a chat template.
+
+    Without a template `</s>` in a text stays text. A template needs reserved pieces to be found in
+    what it writes, so then they are found in every text; the template itself parts those that
+    stand in a message.
 
     Raises:
         UserError: the vocabulary has no equal there: some text would get other ids.
@@ -42,6 +49,8 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
                 f"{tokenizer.model_file} cannot be exported: transformers would give {text!r} "
                 "other ids; BPE and unigram vocabularies with byte_fallback can"
             )
+    if template:
+        _append(fast, tokenizer)
     fast.save(str(folder / "tokenizer.json"))
     eos, unk = (model.pieces[i].piece for i in (tokenizer.eos_id, tokenizer.unk_id))
     settings = {
@@ -50,11 +59,14 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
         "eos_token": eos,
         "unk_token": unk,
         "pad_token": unk,  # not <eos>, which a loss that skips padding would never teach
-        "split_special_tokens": True,
+        "split_special_tokens": template is None,
         "clean_up_tokenization_spaces": False,
         "model_max_length": max_length,
         "padding_side": "left",
     }
+    if template:
+        settings["chat_template"] = template.jinja()
+        template.save(folder)
     write_json(folder / "tokenizer_config.json", settings)
     tokenizer.save(folder)
 
@@ -127,6 +139,14 @@ def _normalisation(model: ModelProto) -> list[normalizers.Normalizer]:
     if spec.add_dummy_prefix:
         steps.append(normalizers.Prepend(SPACE))
     return [*steps, normalizers.Replace(" ", SPACE)]
+
+
+def _append(fast: FastTokenizer, tokenizer: Tokenizer) -> None:
+    """Name the ids behind those of the model file."""
+    appended = appended_pieces(tokenizer)
+    fast.add_special_tokens([AddedToken(name, normalized=False) for name in appended.values()])
+    for index, name in appended.items():
+        assert fast.token_to_id(name) == index, f"{name} has another id"
 
 
 def _parse(tokenizer: Tokenizer) -> ModelProto:

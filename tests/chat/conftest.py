@@ -1,64 +1,20 @@
-import random
-
 import pytest
 
-from chat.messages import Message
+from tests.chat.cases import make_dialogues, make_vocabulary
 from tokenizer.tokenizer import RESERVED_PIECES, load_tokenizer
-from tokenizer.train import train_sentencepiece
-
-CHARACTERS = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰余成岁律吕调阳云腾致雨露结为霜"
-ODD = (
-    "“",
-    "”",
-    "：“",
-    " ",
-    "  ",
-    "\n",
-    "\n\n",
-    "a",
-    "<|user|>",
-    "</s>",
-    "<s>",
-    "🐼",
-    "1",
-    "sop",
-    "[",
-)
-
-
-def _texts(count, seed=0, length=30, odd=()):
-    rng = random.Random(seed)
-    return ["".join(rng.choices([*CHARACTERS, "，", "。", *odd], k=length)) for _ in range(count)]
 
 
 @pytest.fixture(scope="session")
 def dialogues():
-    """200 dialogues of one to three rounds, some with a system or a tool message, odd text."""
-    rng = random.Random(1)
-    texts = iter(_texts(2000, seed=2, length=12, odd=ODD))
-    found = []
-    for number in range(200):
-        messages = [Message("system", next(texts) + "。")] if number % 3 == 0 else []
-        for _ in range(rng.randint(1, 3)):
-            messages.append(Message("user", next(texts) + "？"))
-            if rng.random() < 0.2:
-                messages.append(Message("tool", next(texts) + "。"))
-            messages.append(Message("assistant", next(texts) + "。"))
-        found.append(messages)
-    return found
+    return make_dialogues()
 
 
 @pytest.fixture(scope="session")
 def vocabularies(tmp_path_factory):
     """A small vocabulary without and one with the reserved pieces."""
     folder = tmp_path_factory.mktemp("chat")
-    texts = [f"{text}：“{text}” Human: \n答：" for text in _texts(200)]
-    tokenizers = {}
-    for name, reserved in (("plain", ()), ("roles", RESERVED_PIECES)):
-        path = folder / f"{name}.model"
-        train_sentencepiece(texts, 450, path, reserved=reserved)
-        tokenizers[name] = load_tokenizer("sentencepiece", path)
-    return tokenizers
+    pieces = {"plain": (), "roles": RESERVED_PIECES}
+    return {name: make_vocabulary(folder / f"{name}.model", some) for name, some in pieces.items()}
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,10 @@ def corpus_texts() -> list[str]:
     return texts
 
 
-def make_tokenizer(folder: Path, vocab_size: int = 600) -> Tokenizer:
+def make_tokenizer(folder: Path, vocab_size: int = 600, reserved: Sequence[str] = ()) -> Tokenizer:
     """A vocabulary as data_process.py trains it; 600 ids are padded to 640 rows."""
     model_file = folder / "tokenizer.model"
-    train_sentencepiece(corpus_texts(), vocab_size, model_file)
+    train_sentencepiece(corpus_texts(), vocab_size, model_file, reserved=reserved)
     return load_tokenizer("sentencepiece", model_file)
 
 

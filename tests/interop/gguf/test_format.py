@@ -132,6 +132,18 @@ def test_texts_that_do_not_see_the_document_before(tokenizer, tmp_path):
     assert written(run, tmp_path)[1]["tokenizer.ggml.add_bos_token"] is False
 
 
+def test_a_chat_run_has_its_template_and_the_id_that_ends_an_answer(chat_run, tmp_path):
+    exported, fields, _ = written(chat_run, tmp_path)
+    end_id = exported.tokenizer.special_ids["<|end|>"]
+    template = exported.template.jinja(generation=False)
+    assert "generation %}" not in template
+    assert fields["tokenizer.chat_template"] == template
+    assert fields["tokenizer.ggml.eot_token_id"] == end_id == 591
+    assert fields["tokenizer.ggml.tokens"][end_id] == "<|end|>"
+    assert fields["tokenizer.ggml.token_type"][end_id] == 3, "llama.cpp finds it in the template"
+    assert fields["tokenizer.ggml.add_bos_token"] is False
+
+
 def test_what_cannot_be_written(run, tokenizer, tmp_path):
     odd = make_run(tmp_path / "run", tokenizer, dim=40, hidden_dim=48)
     with pytest.raises(UserError, match="rows of a multiple of 32, but model.dim is 40"):

@@ -63,6 +63,18 @@ def test_the_card_tells_how_to_use_it(run, folder, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("小明在学校")
 
 
+def test_a_chat_run_tells_how_it_is_asked(chat_run, tmp_path, monkeypatch, capsys):
+    export(chat_run, tmp_path / "hf")
+    card = (tmp_path / "hf" / "README.md").read_text(encoding="utf-8")
+    assert "A chat model of Llama form" in card and "It answers messages" in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(tmp_path / "hf")
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("小明在学校")
+    config = transformers.GenerationConfig.from_pretrained(tmp_path / "hf")
+    assert config.eos_token_id == [591, 2], "an answer ends with <|end|>"
+
+
 def test_the_way_of_sampling_is_the_recipes(run, folder):
     config = transformers.GenerationConfig.from_pretrained(folder)
     settings = run.recipe.eval
