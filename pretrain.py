@@ -3,39 +3,45 @@
 --plan only says what the run would do, on what device, how large it is and how long it takes.
 """
 
-import sys
-import tempfile
-from pathlib import Path
-
-from common.errors import run_main
-from recipe import Recipe, parse_recipe
-from runs.environment import prepare_environment
-from training.supervise import supervise, supervises_itself
+from common.errors import UserError, run_main
+from recipe import DEMO, Recipe
+from training.start import start
 
 
 def main() -> int:
     """Train the model of a recipe, or go on with it."""
-    options = [option for option in sys.argv[1:] if option != "--plan"]
-    recipe = parse_recipe(options, description=__doc__)
-    if "--plan" in sys.argv[1:]:
-        return plan(recipe)
-    if supervises_itself(recipe):
-        return supervise([sys.executable, *sys.argv], recipe)
-    prepare_environment(recipe.run_dir)
+    return start(__doc__, DEMO, train, show_plan)
+
+
+def train(recipe: Recipe) -> int:
+    """Train until the last step or a signal."""
+    check_objective(recipe)
     # MindSpore reads its environment when it is imported.
     from interop.initial import read_initial
-    from training.trainer import train
+    from training import trainer
 
-    return train(recipe, read_initial)
+    return trainer.train(recipe, read_initial)
 
 
-def plan(recipe: Recipe) -> int:
-    """Print what `main` would do, and leave no file."""
-    with tempfile.TemporaryDirectory() as scratch:
-        prepare_environment(Path(scratch))
-        from training.trainer import show_plan
+def show_plan(recipe: Recipe) -> int:
+    """Say what `train` would do."""
+    check_objective(recipe)
+    from training import trainer
 
-        return show_plan(recipe)
+    return trainer.show_plan(recipe)
+
+
+def check_objective(recipe: Recipe) -> None:
+    """Refuse recipes of other stages.
+
+    Raises:
+        UserError: the recipe trains a model further.
+    """
+    if recipe.objective.kind != "pretrain":
+        raise UserError(
+            f"objective.kind is {recipe.objective.kind}, which trains a model further; "
+            "run post_train.py with this recipe"
+        )
 
 
 if __name__ == "__main__":

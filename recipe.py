@@ -26,7 +26,7 @@ from corpus.config import DataConfig
 from evaluation.config import EvalConfig
 from model.config import AdapterConfig, ModelConfig
 from tokenizer.config import TokenizerConfig
-from training.config import TrainConfig
+from training.config import ObjectiveConfig, TrainConfig
 
 REPO = Path(__file__).resolve().parent
 DEMO = REPO / "configs" / "demo.yaml"
@@ -48,6 +48,8 @@ class Recipe:
     eval: EvalConfig
     adapter: AdapterConfig = AdapterConfig()
     """what of a trained model is trained further: all of it, or small matrices beside it"""
+    objective: ObjectiveConfig = ObjectiveConfig()
+    """what is minimised, and on what kind of data"""
     out_dir: str = "out"
     """folder of the run directories"""
 
@@ -66,6 +68,11 @@ class Recipe:
             raise ValueError(
                 f"name is {self.name}; it must be at most {LONGEST_NAME} bytes long, which are "
                 f"{LONGEST_NAME // 3} Chinese characters"
+            )
+        if self.data.kind != self.objective.data_kind:
+            raise ValueError(
+                f"objective.kind is {self.objective.kind}, which reads data.kind "
+                f"{self.objective.data_kind}, but data.kind is {self.data.kind}; change one of both"
             )
         rows = self.train.micro_batch * self.model.max_seq_len
         below = self.train.tokens_per_step // rows * rows

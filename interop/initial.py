@@ -18,11 +18,13 @@ from interop.source import Source, open_source
 from interop.spelling import shared_ids, spelling
 from model.config import ModelConfig
 from recipe import Recipe
+from runs.run import RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.initial import InitialWeights
 
 TABLES = ("embedding", "output")
 SHAPE_FIELDS = ("dim", "n_layers", "n_heads", "n_kv_heads", "hidden_dim", "attention_bias")
+OWN_FIELDS = ("max_seq_len", "rope_scaling", "rope_factor", "rope_original_len", "dropout")
 OTHER_FIELDS = ("rope_theta", "norm_eps", "tie_embeddings")
 
 
@@ -54,6 +56,37 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
     else:
         line = check_vocabulary(source, known, recipe.model, tokenizer)
     return InitialWeights(blocks | tables, [*lines, line])
+
+
+def with_base_shape(recipe: Recipe) -> Recipe:
+    """The recipe with the shape of the model that `train.init_from` names.
+
+    The context, its scaling, dropout and the document mask stay the recipe's. Documents are kept
+    apart in any case: several dialogues stand in a row. A run that has begun knows its shape.
+
+    Raises:
+        UserError: the model is damaged, or its context is shorter than the recipe's and not scaled.
+    """
+    begun = (recipe.run_dir / RECIPE).is_file()
+    base = Run.open(recipe.run_dir).recipe.model if begun else base_config(recipe)
+    own = {name: getattr(recipe.model, name) for name in OWN_FIELDS}
+    return replace(recipe, model=replace(base, **own, document_mask=True))
+
+
+def base_config(recipe: Recipe) -> ModelConfig:
+    """The shape of the model that a recipe trains further.
+
+    Raises:
+        UserError: as `with_base_shape`.
+    """
+    source = open_source(Path(recipe.train.init_from))
+    known, wanted = source.config.max_seq_len, recipe.model.max_seq_len
+    if wanted > known and recipe.model.rope_scaling == "none":
+        raise UserError(
+            f"model.max_seq_len is {wanted}, but {source.path} was trained on contexts of {known} "
+            "tokens; lower it, or set model.rope_scaling"
+        )
+    return source.config
 
 
 def check_fields(source: Source, model: ModelConfig, reset: str) -> None:

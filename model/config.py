@@ -1,6 +1,6 @@
 """The shape of a Llama2, what can be counted from the shape alone, and how it is adapted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from common.ranges import check_range
@@ -153,7 +153,7 @@ class AdapterConfig:
     """the low-rank product is scaled by alpha / rank"""
     dropout: float = 0.0
     """share of the low-rank product's inputs that is dropped in training"""
-    targets: tuple[str, ...] = MATRICES
+    targets: list[str] = field(default_factory=lambda: list(MATRICES))
     """which matrices of a block are adapted, of wq, wk, wv, wo, w1, w2, w3"""
     train_embedding: bool = False
     """with lora: the embedding and the output table are trained as well (LongLoRA)"""
@@ -168,7 +168,6 @@ class AdapterConfig:
         Raises:
             ValueError: names the field that is wrong and what it must be.
         """
-        object.__setattr__(self, "targets", tuple(self.targets))
         if self.kind not in ("none", "lora"):
             raise ValueError(f"adapter.kind is {self.kind}; it must be none or lora")
         if self.rank < 1:

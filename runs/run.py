@@ -13,6 +13,7 @@ from mindspore import Tensor
 from mindspore import dtype as mstype
 from safetensors.numpy import load_file
 
+from chat.template import ChatTemplate
 from common.errors import UserError
 from common.files import PathLike, atomic_open, disk_errors
 from common.lock import exclusive
@@ -63,10 +64,14 @@ class Run:
         with exclusive(self.path / LOCK, taken, PATIENCE):
             yield
 
-    def create(self, tokenizer: Tokenizer, start_step: int = 0) -> None:
-        """Write the recipe and the tokenizer; metrics of steps after `start_step` are dropped."""
+    def create(
+        self, tokenizer: Tokenizer, start_step: int = 0, template: ChatTemplate | None = None
+    ) -> None:
+        """Write recipe, tokenizer and chat template; metrics after `start_step` are dropped."""
         save_recipe(self.recipe, self.path / RECIPE)
         tokenizer.save(self.path)
+        if template:
+            template.save(self.path)
         self._cut_metrics(start_step)
 
     def tokenizer(self) -> Tokenizer:

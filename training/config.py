@@ -1,4 +1,4 @@
-"""The train section of the recipe."""
+"""The objective and train sections of the recipe."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,6 +24,23 @@ RANGES = {
     "(0, 1]": ("decay_ratio",),
     "[0, 1]": ("min_lr_ratio",),
 }
+
+
+# What each objective reads: the `data.kind` of its files.
+DATA_KINDS = {"pretrain": "text", "sft": "sft"}
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is minimised: the next token of text, or what makes a model answer."""
+
+    kind: Literal["pretrain", "sft"] = "pretrain"
+    """pretrain: predict all of a text; sft: predict the answers of dialogues"""
+
+    @property
+    def data_kind(self) -> str:
+        """The `data.kind` that the objective reads."""
+        return DATA_KINDS[self.kind]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mindspore import dtype as mstype
 
+from chat.template import ChatTemplate
 from common.errors import UserError
 from model.config import ModelConfig
 from runs.checkpoint import Checkpoint
@@ -27,6 +28,8 @@ class PreparedRun:
     run: Run
     """the run directory, with a recipe whose vocabulary size is known"""
     tokenizer: Tokenizer
+    template: ChatTemplate | None
+    """how dialogues are written; None: the run trains on text"""
     feed: Feed
     target: str
     """device target: CPU, GPU or Ascend"""

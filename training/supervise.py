@@ -21,7 +21,7 @@ from training.processes import Processes
 
 log = logging.getLogger(__name__)
 
-ENTRY = "pretrain.py"
+ENTRIES = ("pretrain.py", "post_train.py")
 PAUSE_SECONDS = 2.0
 """Before a restart, so that ports and devices are free again."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -32,7 +32,7 @@ STOPPED = {status for number in SIGNALS for status in (128 + number, -number)}
 def main() -> int:
     """Supervise the launch command that follows `python -m training.supervise`."""
     command = sys.argv[1:]
-    places = [i for i, part in enumerate(command) if Path(part).name == ENTRY]
+    places = [i for i, part in enumerate(command) if Path(part).name in ENTRIES]
     if not places:
         raise UserError(
             "what is supervised must be a launch command of pretrain.py, such as: python -m "

@@ -9,8 +9,10 @@ from contextlib import nullcontext
 from mindspore import Model, Tensor
 from mindspore import dtype as mstype
 
+from chat.template import ChatTemplate
 from common.errors import UserError
 from common.logs import set_up_logging
+from corpus.base_model import base_tokenizer
 from corpus.vocabulary import tokenizer_for
 from model.config import ModelConfig
 from model.llama import Llama
@@ -27,11 +29,11 @@ from tokenizer.tokenizer import Tokenizer
 from training.banner import banner
 from training.config import TrainConfig
 from training.feeds.base import RankRows, batches
-from training.feeds.tokens import TokenFeed, open_checked
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
 from training.initial import InitialWeights
-from training.objectives.cross_entropy import NextToken
+from training.objectives.base import Objective
+from training.objectives.registry import STAGES
 from training.parallel import join_world, values_of_all
 from training.prepared import PreparedRun
 from training.signals import StopSignal
@@ -81,11 +83,30 @@ def prepare(recipe: Recipe) -> PreparedRun:
     dtype = select_dtype(recipe.train.compute_dtype, target)
     world = join_world()
     find_loggers(recipe.train.loggers)
-    tokenizer = tokenizer_for(recipe.tokenizer, recipe.data)
-    files = open_checked(recipe.data.dir, tokenizer)
-    recipe = dataclasses.replace(recipe, model=fit_vocabulary(recipe.model, tokenizer))
-    feed = TokenFeed(*files, recipe.model.max_seq_len, tokenizer.eos_id, recipe.train.seed)
-    return PreparedRun(open_run(recipe, tokenizer), tokenizer, feed, target, dtype, world)
+    tokenizer, template = open_tokenizer(recipe)
+    recipe = dataclasses.replace(
+        recipe,
+        model=fit_vocabulary(recipe.model, tokenizer),
+        tokenizer=dataclasses.replace(recipe.tokenizer, kind=tokenizer.kind),
+    )
+    feed = STAGES[recipe.objective.kind].feed(recipe, tokenizer, template)
+    run = open_run(recipe, tokenizer)
+    return PreparedRun(run, tokenizer, template, feed, target, dtype, world)
+
+
+def open_tokenizer(recipe: Recipe) -> tuple[Tokenizer, ChatTemplate | None]:
+    """The tokenizer of a recipe, and its chat template if it trains on dialogues.
+
+    A model that is trained further brings its own; once the run has begun, it holds copies.
+
+    Raises:
+        UserError: there is none, or it is not usable.
+    """
+    if recipe.data.kind == "text":
+        return tokenizer_for(recipe.tokenizer, recipe.data), None
+    begun = (recipe.run_dir / RECIPE).is_file()
+    base = str(recipe.run_dir) if begun else recipe.train.init_from
+    return base_tokenizer(base, recipe.tokenizer, recipe.data)
 
 
 def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int:
@@ -104,14 +125,14 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     for line in lines:
         log.info(line)
     network = make_network(prepared.model, prepared.dtype, prepared.config)
-    objective = NextToken(network)
+    objective = STAGES[run.recipe.objective.kind].objective(network, run.recipe.objective)
     step_cell = make_step(prepared, objective)
     if prepared.checkpoint:
         restore(prepared, network, step_cell)
     elif initial:
         initial.fill(network)
     if world.rank == 0:
-        run.create(prepared.tokenizer, prepared.start_step)
+        run.create(prepared.tokenizer, prepared.start_step, prepared.template)
     records = open_records(prepared, lines) if world.rank == 0 else None
     with StopSignal(world, prepared.config.log_interval) as stop, records or nullcontext():
         hooks = make_callbacks(prepared, objective, step_cell, stop, records)
@@ -129,7 +150,7 @@ def make_network(model: ModelConfig, dtype, config: TrainConfig) -> Llama:
     return network
 
 
-def make_step(prepared: PreparedRun, objective: NextToken) -> TrainStep:
+def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
     """The training step of an objective, its state as before the first step."""
     half, drops = prepared.dtype == mstype.float16, prepared.model.dropout > 0
     step_cell = TrainStep(
@@ -200,6 +221,7 @@ def changed_fields(old: Recipe, new: Recipe) -> list[str]:
     """Fields that a resumed run cannot change: model shape, order of the data, optimizer."""
     fields = [("model", field.name) for field in dataclasses.fields(ModelConfig)]
     fields += [("train", name) for name in ("tokens_per_step", "seed", "optimizer")]
+    fields += [("objective", "kind")]
     return [
         f"{section}.{name}"
         for section, name in fields

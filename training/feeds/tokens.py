@@ -4,6 +4,7 @@ import numpy as np
 
 from common.errors import UserError
 from corpus.token_file import TokenFile, open_split
+from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
 from training.feeds.base import Feed, Row, Rows
 from training.objectives.cross_entropy import NextToken
@@ -107,6 +108,16 @@ class FileRows(Rows):
         tokens, targets, weight, segment_ids = batch_fields(ids, self.eos_id)
         weight = weight * (np.arange(self.seq_len) < len(read) - 1)
         return tokens, targets, weight.astype(np.float32), segment_ids
+
+
+def token_feed(recipe: Recipe, tokenizer: Tokenizer, template: None = None) -> TokenFeed:
+    """The feed of a recipe's token files; they know no chat template.
+
+    Raises:
+        UserError: a file is missing, damaged, too short, or made with another tokenizer.
+    """
+    files = open_checked(recipe.data.dir, tokenizer)
+    return TokenFeed(*files, recipe.model.max_seq_len, tokenizer.eos_id, recipe.train.seed)
 
 
 def open_checked(folder: str, tokenizer: Tokenizer) -> tuple[TokenFile, TokenFile]:

@@ -2,7 +2,7 @@
 
 import logging
 
-from training.heldout import HeldOut
+from training.heldout import HeldOut, HeldOutResult
 from training.hooks.base import StepCallback
 from training.hooks.metrics import Metrics, figures
 from training.prepared import PreparedRun
@@ -32,11 +32,15 @@ class Evaluate(StepCallback):
             result = self.held_out.evaluate(self.rows)
         log.info(
             f"step {step:>6,}/{self.prepared.max_steps:,}  held-out loss {result.loss:.4f}  "
-            f"{figures(result.measures)}perplexity {result.perplexity:.2f}  "
-            f"bits/byte {result.bits_per_byte:.3f}"
+            f"{figures(result.measures)}perplexity {result.perplexity:.2f}{_bits(result)}"
         )
         self.losses[step] = result.loss
         measures = {f"val_{name}": value for name, value in result.measures.items()}
         self.metrics.records.add(
             step=step, val_loss=result.loss, bits_per_byte=result.bits_per_byte, **measures
         )
+
+
+def _bits(result: HeldOutResult) -> str:
+    """Bits a byte, where it is known which text the targets stand for."""
+    return f"  bits/byte {result.bits_per_byte:.3f}" if result.text_bytes else ""

@@ -1,0 +1,33 @@
+"""The objectives that a recipe can name: what each reads and what it minimises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chat.template import ChatTemplate
+from model.llama import Llama
+from recipe import Recipe
+from tokenizer.tokenizer import Tokenizer
+from training.config import ObjectiveConfig
+from training.feeds.base import Feed
+from training.feeds.examples import dialogue_feed
+from training.feeds.tokens import token_feed
+from training.objectives.base import Objective
+from training.objectives.cross_entropy import NextToken
+
+MakeFeed = Callable[[Recipe, Tokenizer, ChatTemplate | None], Feed]
+MakeObjective = Callable[[Llama, ObjectiveConfig], Objective]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One way to train: where the rows come from, and what is minimised on them."""
+
+    feed: MakeFeed
+    objective: MakeObjective
+
+
+# A new objective is a file beside this one, a line here, and its kind in training/config.py.
+STAGES = {
+    "pretrain": Stage(token_feed, lambda network, config: NextToken(network)),
+    "sft": Stage(dialogue_feed, lambda network, config: NextToken(network)),
+}
