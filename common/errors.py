@@ -1,5 +1,6 @@
 """Errors that a user can mend, told in one sentence."""
 
+import contextlib
 import io
 import multiprocessing
 import os
@@ -15,10 +16,6 @@ ERRORS_FILE = "BABY_LLAMA_ERRORS_FILE"
 
 class UserError(Exception):
     """Bad input or set-up. The message says what is wrong, where, and how to mend it."""
-
-
-class _Terminated(BaseException):
-    """SIGTERM, raised where the main thread is."""
 
 
 def run_main(main: Callable[[], int]) -> None:
@@ -52,8 +49,6 @@ def run_main(main: Callable[[], int]) -> None:
         status = _refuse(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}")
     except KeyboardInterrupt:
         status = _say("interrupted", 128 + signal.SIGINT)
-    except _Terminated:
-        status = _say("ended by SIGTERM", 128 + signal.SIGTERM)
     sys.exit(status)
 
 
@@ -71,8 +66,14 @@ def _say(sentence: str, status: int) -> int:
 
 
 def _terminate(number: int, frame: types.FrameType | None) -> None:
-    """End this process with a word, and one that was forked from it without."""
+    """End this process at once, with a word; one that was forked from it ends without.
+
+    Nothing is raised: a library of C++ that is just being imported would abort.
+    """
     if multiprocessing.parent_process() is None:
-        raise _Terminated
+        with contextlib.suppress(RuntimeError, OSError):  # in the middle of a print
+            sys.stdout.flush()
+        os.write(2, b"ended by SIGTERM\n")
+        os._exit(128 + number)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
