@@ -19,11 +19,11 @@ from tokenizer.tokenizer import Tokenizer
 # Format: the module that registers it. A new format is a new module and a line here.
 FORMAT_MODULES = {
     "hf": "interop.hf.format",
-    "peft": "interop.hf.peft",
     "llama2c": "interop.llama2c.format",
     "llama2c-q8": "interop.llama2c.q8",
     "gguf": "interop.gguf.format",
     "mindformers": "interop.mindformers.format",
+    "peft": "interop.hf.peft",
 }
 
 FORMATS: dict[str, "Format"] = {}

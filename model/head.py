@@ -68,17 +68,19 @@ class CrossEntropy(PlainCrossEntropy):
     Args:
         head: what makes the logits.
         chunk_bytes: the logits of one chunk are at most so large.
+        frozen_table: the table is not trained, so its gradient is not made.
     """
 
-    def __init__(self, head: Head, chunk_bytes: int = CHUNK_BYTES):
+    def __init__(self, head: Head, chunk_bytes: int = CHUNK_BYTES, frozen_table: bool = False):
         super().__init__(head)
         self.compute_dtype, self.chunk_bytes = head.compute_dtype, chunk_bytes
+        self.frozen_table = frozen_table
         self.softmax = ops.Softmax(-1)
         self.matmul = ops.MatMul()
         self.transposed = ops.MatMul(transpose_a=True)
 
     def construct(self, h, table, targets, weight):
-        """Weighted sum of the losses in nats, and its gradients of h and of table."""
+        """Weighted sum of the losses in nats, and its gradients of h and of a trained table."""
         rows = h.shape[0]
         size = chunk_rows(rows, table.shape[0], self.chunk_bytes)
         column = weight.reshape(-1, 1)
@@ -87,7 +89,8 @@ class CrossEntropy(PlainCrossEntropy):
         for begin in range(0, rows, size):
             end = min(begin + size, rows)
             # Waits for the chunk before, whose logits are then free.
-            part = h[begin:end] if dtable is None else ops.depend(h[begin:end], dtable)
+            before = dhs[-1] if dhs and self.frozen_table else dtable
+            part = h[begin:end] if before is None else ops.depend(h[begin:end], before)
             p = self.softmax(self.head(part, table))
             likelihood = ops.gather_elements(p, 1, targets[begin:end].expand_dims(1)).reshape(-1)
             losses = -ops.log(ops.maximum(likelihood, TINY))
@@ -95,15 +98,20 @@ class CrossEntropy(PlainCrossEntropy):
             p = p.astype(self.compute_dtype)
             dh = self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
             dhs += ((dh - wanted[begin:end]) * column[begin:end],)
+            if self.frozen_table:
+                continue
             product = self.transposed(p, weighted[begin:end].astype(self.compute_dtype))
             product = product.astype(mstype.float32)
             dtable = product if dtable is None else dtable + product
+        if self.frozen_table:
+            return sum(values), ops.concat(dhs)
         dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), -weighted)
         return sum(values), ops.concat(dhs), dtable
 
     def bprop(self, h, table, targets, weight, out, dout):
         """Gradients of h and table; targets and weight are data."""
-        return out[1] * dout[0], out[2] * dout[0], ops.zeros_like(targets), ops.zeros_like(weight)
+        dtable = ops.zeros_like(table) if self.frozen_table else out[2] * dout[0]
+        return out[1] * dout[0], dtable, ops.zeros_like(targets), ops.zeros_like(weight)
 
 
 class PlainTokenLogProbs(nn.Cell):
@@ -127,11 +135,17 @@ class TokenLogProbs(PlainTokenLogProbs):
     pass. With p = softmax(logits) and y the one-hot targets:
 
         d logits = g * (y - p)      dh = d logits table      dtable = d logits^T h
+
+    Args:
+        head: what makes the logits.
+        chunk_bytes: the logits of one chunk are at most so large.
+        frozen_table: the table is not trained, so its gradient is not made.
     """
 
-    def __init__(self, head: Head, chunk_bytes: int = CHUNK_BYTES):
+    def __init__(self, head: Head, chunk_bytes: int = CHUNK_BYTES, frozen_table: bool = False):
         super().__init__(head)
         self.compute_dtype, self.chunk_bytes = head.compute_dtype, chunk_bytes
+        self.frozen_table = frozen_table
         self.softmax = ops.Softmax(-1)
         self.matmul = ops.MatMul()
         self.transposed = ops.MatMul(transpose_a=True)
@@ -158,12 +172,17 @@ class TokenLogProbs(PlainTokenLogProbs):
         for begin in range(0, rows, size):
             # Not min(): MindSpore finds no graph for the builtin in a gradient.
             end = begin + size if begin + size < rows else rows
-            part = h[begin:end] if dtable is None else ops.depend(h[begin:end], dtable)
+            before = dhs[-1] if dhs and self.frozen_table else dtable
+            part = h[begin:end] if before is None else ops.depend(h[begin:end], before)
             p = self.softmax(self.head(part, table)).astype(self.compute_dtype)
             dh = self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
             dhs += ((wanted[begin:end] - dh) * column[begin:end],)
+            if self.frozen_table:
+                continue
             product = self.transposed(p, weighted[begin:end].astype(self.compute_dtype))
             product = -product.astype(mstype.float32)
             dtable = product if dtable is None else dtable + product
+        if self.frozen_table:
+            return ops.concat(dhs), ops.zeros_like(table), ops.zeros_like(targets)
         dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), weighted)
         return ops.concat(dhs), dtable, ops.zeros_like(targets)

@@ -117,3 +117,17 @@ def use_shifted_attention(network: nn.Cell, group: int) -> None:
     for layer in network.layers:
         layer.attention.attend = ShiftedAttention(config.head_dim, group)
     network.mask = Documents(config.document_mask)
+
+
+def with_full_attention(network: nn.Cell, plain: nn.Cell) -> nn.Cell:
+    """`plain`, a network of the same shape and adapters, with the Parameters of `network`.
+
+    With it a network is measured as it will be used while it is trained by groups.
+    """
+    cells = dict(network.cells_and_names())
+    for name, cell in plain.cells_and_names():
+        for key, parameter in cells[name].parameters_and_names(expand=False):
+            setattr(cell, key, parameter)
+    if plain.config.tie_embeddings:
+        plain.output = plain.embedding
+    return plain

@@ -38,7 +38,7 @@ class ValueAndGradients(nn.Cell):
 
     def construct(self, *inputs):
         (_, value), gradients = self.grad(*inputs)
-        return value, gradients
+        return value, gradients if isinstance(gradients, tuple) else (gradients,)
 
 
 def check(cpu, plain, inputs, n_gradients, value_shape, takes_first=False):
@@ -100,6 +100,17 @@ def test_cross_entropy(loss_inputs, rows_at_once):
     head = Head(mstype.float32)
     chunked = CrossEntropy(head, chunk_bytes=rows_at_once * 20 * 4)
     check(chunked, PlainCrossEntropy(head), loss_inputs, 2, (), takes_first=True)
+
+
+@pytest.mark.parametrize("form", [CrossEntropy, TokenLogProbs])
+def test_the_table_may_be_frozen(loss_inputs, form):
+    """The gradient of the hidden states is the same, and the table's is not made."""
+    head = Head(mstype.float32)
+    frozen = form(head, chunk_bytes=4 * 20 * 4, frozen_table=True)
+    if form is CrossEntropy:
+        check(frozen, PlainCrossEntropy(head), loss_inputs, 1, (), takes_first=True)
+    else:
+        check(frozen, PlainTokenLogProbs(head), loss_inputs[:3], 1, (6,))
 
 
 @pytest.mark.parametrize("rows_at_once", [6, 4, 1])

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from model.adapters import add_adapters
+from model.config import AdapterConfig
 from model.llama import Llama
-from model.shifted_attention import Documents, ShiftedAttention, use_shifted_attention
+from model.shifted_attention import (
+    Documents,
+    ShiftedAttention,
+    use_shifted_attention,
+    with_full_attention,
+)
 from tests.model.cases import TINY, Gradients, LossAndLogits, batch, lively, tensors, tiny_config
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
@@ -82,6 +89,26 @@ def test_what_is_known_flows_from_group_to_group():
     inputs[0][:, 0] = (inputs[0][:, 0] + 1) % TINY["vocab_size"]
     moved = (run(*tensors(inputs))[1].asnumpy() != before).any(axis=(0, 2))
     assert moved[:6].all() and not moved[8:].any()
+
+
+@pytest.mark.parametrize("tie_embeddings", [True, False])
+def test_a_twin_with_full_attention_follows_what_is_trained(tie_embeddings):
+    config, lora = tiny_config(tie_embeddings=tie_embeddings), AdapterConfig(kind="lora", rank=2)
+    network = lively(Llama(config, seed=None))
+    add_adapters(network, lora)
+    use_shifted_attention(network, 4)
+    plain = Llama(config, seed=None)
+    add_adapters(plain, lora, seed=None)
+    twin = with_full_attention(network, plain)
+    assert [id(p) for p in twin.get_parameters()] == [id(p) for p in network.get_parameters()]
+    assert [p.name for p in twin.get_parameters()] == [n for n, _ in network.parameters_and_names()]
+    inputs = tensors(batch())
+    reference = lively(Llama(config, seed=None))
+    run, run_reference = LossAndLogits(twin), LossAndLogits(reference)
+    assert np.array_equal(run(*inputs)[1].asnumpy(), run_reference(*inputs)[1].asnumpy())
+    for each in (network, reference):
+        each.embedding.set_data(each.embedding * 2)
+    assert np.array_equal(run(*inputs)[1].asnumpy(), run_reference(*inputs)[1].asnumpy())
 
 
 def test_one_head_cannot_be_halved():

@@ -19,7 +19,8 @@ class NextToken(Objective):
 
     def __init__(self, network: Llama):
         super().__init__(network)
-        self.cross_entropy = CrossEntropy(network.head)
+        frozen = not network.output.requires_grad
+        self.cross_entropy = CrossEntropy(network.head, frozen_table=frozen)
 
     def construct(self, tokens, targets, loss_weight, segment_ids, row_keys=None):
         """All columns are (B, T), loss_weight float32, the others int32.

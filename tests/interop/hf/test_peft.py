@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from interop.exporter import PROMPT, Scores, export, load, prompt_scores
+from interop.exporter import PROMPT, export, load, prompt_logits
 from interop.hf.peft import write
 from model.config import MATRICES, AdapterConfig
+from model.llama import Logits
 from tests.interop.cases import adapted_network, make_adapter_run, make_run
 
 torch = pytest.importorskip("torch")
@@ -32,7 +33,7 @@ def test_peft_gives_our_logits(case, tokenizer, graph_mode, tmp_path):
     base_run = make_run(tmp_path, tokenizer, n_kv_heads=2, **form)
     network = adapted_network(base_run.load_model(), config)
     run = make_adapter_run(base_run, network, config, "adapted")
-    ours = prompt_scores(Scores(network), tokenizer)
+    ours = prompt_logits(Logits(network), tokenizer)
     assert "differ by at most" in export(run, "peft", tmp_path / "peft")
 
     base = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "peft" / "base")
@@ -44,7 +45,7 @@ def test_peft_gives_our_logits(case, tokenizer, graph_mode, tmp_path):
     largest = max(1, np.abs(ours).max())
     assert np.abs(theirs - ours).max() < 1e-5 * largest
     unadapted = base_run.load_model()
-    assert np.abs(prompt_scores(Scores(unadapted), tokenizer) - ours).max() > 0.1
+    assert np.abs(prompt_logits(Logits(unadapted), tokenizer) - ours).max() > 0.1
     q = unadapted.layers[0].attention.wq.weight.asnumpy()
     assert np.abs(frozen.numpy()).max() > 0 and frozen.shape == q.shape
 
@@ -56,7 +57,7 @@ def test_other_formats_get_the_merged_weights(tokenizer, graph_mode, tmp_path):
     run = make_adapter_run(base_run, network, config, "adapted")
     export(run, "hf", tmp_path / "hf")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf")
-    ours = prompt_scores(Scores(network), tokenizer)
+    ours = prompt_logits(Logits(network), tokenizer)
     ids = torch.tensor([[tokenizer.eos_id, *tokenizer.encode(PROMPT)][: len(ours)]])
     with torch.no_grad():
         theirs = model(ids).logits[0].numpy()[:, : tokenizer.vocab_size]
