@@ -6,6 +6,8 @@ matrices. A `Parameter` lends its memory to numpy, so nothing is copied, and the
 that `Prefill` fills.
 """
 
+import ctypes
+
 import numba
 import numpy as np
 from mindspore import Parameter, nn
@@ -17,6 +19,8 @@ from model.int8 import Int8Linear, Int8Llama, dequantised_rows
 from model.linear import Linear
 from model.llama import Llama
 
+LARGE_PAGE = 2 << 20
+MADV_COLLAPSE = 25
 NO_BIAS = np.empty(0, np.float32)
 
 Weight = np.ndarray | tuple[np.ndarray, np.ndarray]
@@ -33,6 +37,18 @@ def weight_of(values: Parameter, scales: Parameter | None) -> Weight:
     if scales is None:
         return shared(values)
     return shared(values), shared(scales).view(np.uint16)
+
+
+def use_large_pages(array: np.ndarray) -> None:
+    """Ask Linux to put an array in pages of 2 MiB, where it stands; a system may not know how.
+
+    A walk through a table in pages of 4 KiB meets a new one every 80 ns.
+    """
+    libc = ctypes.CDLL(None)
+    begin, end = array.ctypes.data, array.ctypes.data + array.nbytes
+    begin, end = -(-begin // LARGE_PAGE) * LARGE_PAGE, end // LARGE_PAGE * LARGE_PAGE
+    if end > begin and hasattr(libc, "madvise"):
+        libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_COLLAPSE)
 
 
 def products(*cells: nn.Cell) -> tuple[tuple[Weight, ...], tuple[np.ndarray, ...]]:
@@ -80,9 +96,14 @@ class CpuDecodeStep:
         self.layers = [Layer(*fields) for fields in zip(network.layers, cache.keys, cache.values)]
         self.norm_weight = shared(network.norm.weight)
         self.output = weight_of(network.output, int8 and int8.head.scales)
+        use_large_pages(shared(network.output))
+        self.logits = np.empty((cache.batch, len(network.output)), np.float32)
 
     def __call__(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Logits of the ids after tokens at positions, both (B,) int32: (B, V) float32."""
+        """Logits of the ids after tokens at positions, both (B,) int32: (B, V) float32.
+
+        The next call writes over them.
+        """
         x, parts = self.embed(tokens), numba.get_num_threads()
         place = self.first_rows, positions, *self.angles
         for layer in self.layers:
@@ -90,7 +111,8 @@ class CpuDecodeStep:
                 x, layer.attention_norm, *layer.attention, layer.cache, place, self.eps, parts
             )
             feed_forward_block(x, layer.ffn_norm, layer.feed_forward, self.eps, parts)
-        return output_layer(x, self.norm_weight, self.output, self.eps, parts)
+        output_layer(x, self.norm_weight, self.output, self.logits, self.eps, parts)
+        return self.logits
 
     def embed(self, tokens: np.ndarray) -> np.ndarray:
         """Rows of the embedding for tokens, (B,): (B, D) float32."""

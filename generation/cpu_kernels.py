@@ -17,6 +17,8 @@ CACHE_LINE = 64
 ROWS_AHEAD = 8
 """Rows of a weight between those that are used and those that are asked for."""
 LARGEST = np.float32(127)
+POSITIVE = np.int32(0x7FFFFFFF)
+"""All bits of a float32 but its sign."""
 TINY = np.float32(np.finfo(np.float32).tiny)
 LOG2_E, LN_2 = np.float32(np.log2(np.e)), np.float32(np.log(2))
 EXP_RANGE = np.float32(87)
@@ -37,24 +39,31 @@ def exp(x):
     return (p * r * r + r + np.float32(1)) * power
 
 
-@njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
+def quantise_block(x, whole):
+    """Write x, (32,), as whole numbers from -127 to 127 to whole, and return their scale.
+
+    The largest is found in the bits of the numbers, which are in the same order; so the scale of
+    what is no number is none either.
+    """
+    bits, largest = x.view(np.int32), np.int32(0)
+    for i in range(BLOCK):
+        largest = max(largest, np.int32(bits[i] & POSITIVE))
+    scale = max(np.int32(largest).view(np.float32) / LARGEST, TINY)
+    for i in range(BLOCK):
+        whole[i] = np.int16(np.int32(np.rint(x[i] / scale)))
+    return scale
+
+
+@njit(cache=True)
 def quantised(x):
-    """x, (B, D), as whole numbers from -127 to 127, int16, and scales of blocks, (B, D/32)."""
+    """x, (B, D), as whole numbers, int16, and scales of its blocks, (B, D/32)."""
     batch, n = len(x), x.shape[1] // BLOCK
     whole, scales = np.empty(x.shape, np.int16), np.empty((batch, n), np.float32)
     for b in range(batch):
         for i in range(n):
             place = slice(i * BLOCK, (i + 1) * BLOCK)
-            block, rounded = x[b, place], whole[b, place]
-            largest = total = np.float32(0)
-            for k in range(BLOCK):
-                largest = max(largest, abs(block[k]))
-                total += block[k]
-            scale = max(largest / LARGEST, TINY)
-            for k in range(BLOCK):
-                rounded[k] = np.int16(np.rint(block[k] / scale))
-            # What is no number is lost in whole numbers, so that the scale keeps it.
-            scales[b, i] = scale + np.float32(0) * total
+            scales[b, i] = quantise_block(x[b, place], whole[b, place])
     return whole, scales
 
 
@@ -256,9 +265,8 @@ def feed_forward_block(x, norm_weight, weights, eps, parts):
 
 
 @njit(parallel=True, cache=True)
-def output_layer(x, norm_weight, weight, eps, parts):
-    """Logits, (B, V), of the residual stream after the last block, (B, D)."""
-    out, none = np.empty((len(x), len(matrix_of(weight))), np.float32), np.empty(0, np.float32)
+def output_layer(x, norm_weight, weight, out, eps, parts):
+    """Write logits, (B, V), of the residual stream after the last block, (B, D), to out."""
+    none = np.empty(0, np.float32)
     for part in prange(parts):
         multiply(prepared(normed(x, norm_weight, eps), weight), weight, none, out, part, parts)
-    return out

@@ -115,7 +115,7 @@ class Decoder:
     def feed(self, tokens: Sequence[int]) -> np.ndarray:
         """Read the next id of each row, -1 for none; scores of the ids after them, (rows, V).
 
-        The scores of a row that reads none mean nothing.
+        The scores of a row that reads none mean nothing. The next call may write over all of them.
 
         Raises:
             ValueError: the cache that was opened is full.
