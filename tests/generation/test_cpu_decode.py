@@ -7,7 +7,10 @@ from generation.cache import Cache
 from generation.cpu_decode import NO_BIAS, CpuDecodeStep
 from generation.cpu_kernels import attend, gate, multiply, quantised
 from generation.decoding import Decoder, GraphStep
+from generation.generation import Generation
+from generation.sampling import Sampling
 from model.int8 import Int8Llama, dequantised_rows, quantise_matrix
+from model.linear import Linear
 from model.llama import Llama
 from tests.model.cases import lively, tiny_config
 
@@ -144,3 +147,49 @@ def test_who_gets_which():
     decoder.begin([[3, 4]], 2, 4)
     decoder.feed([5])
     assert isinstance(decoder.step, CpuDecodeStep)
+
+
+def test_greedy_ids_of_int8_are_the_same_alone_and_in_company():
+    network = int8_of(lively(Llama(tiny_config(hidden_dim=64)), seed=4))
+    decoder, texts = Decoder(network), [[7, 5, 31, 8], [9], [], [4, 4, 40], [3, 11]]
+    alone = []
+    for text in texts:
+        alone += continued(decoder, [text])
+    assert continued(decoder, texts) == alone
+    assert sum(map(len, alone)) > 20
+
+
+def continued(decoder, texts):
+    ids = [[] for _ in texts]
+    greedy = Sampling(temperature=0, max_new_tokens=8)
+    for new in Generation(decoder, texts, greedy, 2, (2,), 50):
+        ids[new.row].append(new.token)
+    return ids
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_logits_of_a_row_do_not_depend_on_the_others(weights):
+    """To the bit, whatever the batch size; the other rows stand at other positions."""
+    network = lively(Llama(tiny_config(hidden_dim=64, n_kv_heads=2)))
+    network = int8_of(network) if weights == "int8" else network
+    found = []
+    for batch in (1, 2, 8):
+        step = CpuDecodeStep(network, Cache(network.config, batch, 12))
+        tokens, positions = np.arange(batch, dtype=np.int32)[::-1], np.zeros(batch, np.int32)
+        for _ in range(4):
+            found.append(step(tokens, positions)[-1].copy())
+            positions[-1] += 1
+    np.testing.assert_array_equal(found[:4], found[4:8])
+    np.testing.assert_array_equal(found[:4], found[8:])
+
+
+def test_an_unknown_product_is_refused():
+    class Adapter(Linear):
+        pass
+
+    class Adapted(Llama):
+        dense = Adapter
+
+    network = Adapted(tiny_config())
+    with pytest.raises(TypeError, match="knows Linear and Int8Linear, not Adapter"):
+        CpuDecodeStep(network, Cache(network.config, 1, 12))
