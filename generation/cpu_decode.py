@@ -7,6 +7,7 @@ that `Prefill` fills.
 """
 
 import ctypes
+from collections.abc import Sequence
 
 import numba
 import numpy as np
@@ -21,6 +22,8 @@ from model.llama import Llama
 
 LARGE_PAGE = 2 << 20
 MADV_COLLAPSE = 25
+CHUNK = 64
+"""Ids of prompts that are read at a time."""
 NO_BIAS = np.empty(0, np.float32)
 
 Weight = np.ndarray | tuple[np.ndarray, np.ndarray]
@@ -79,10 +82,10 @@ class Layer:
 
 
 class CpuDecodeStep:
-    """Maps the next id of each row to the logits of the one after it.
+    """Reads prompts, then maps the next id of each row to the logits of the one after it.
 
-    It shares the memory that weights and cache have when it is made: make a new one after a
-    prefill, and after weights were put in. A row's logits do not depend on the other rows.
+    It shares the memory that weights and cache have when it is made: make a new one after weights
+    were put in. A row's logits do not depend, in any bit, on the other rows.
     """
 
     def __init__(self, network: Llama, cache: Cache):
@@ -96,6 +99,7 @@ class CpuDecodeStep:
         self.layers = [Layer(*fields) for fields in zip(network.layers, cache.keys, cache.values)]
         self.norm_weight = shared(network.norm.weight)
         self.output = weight_of(network.output, int8 and int8.head.scales)
+        self.parts = numba.get_num_threads()
         use_large_pages(shared(network.output))
         self.logits = np.empty((cache.batch, len(network.output)), np.float32)
 
@@ -104,15 +108,41 @@ class CpuDecodeStep:
 
         The next call writes over them.
         """
-        x, parts = self.embed(tokens), numba.get_num_threads()
-        place = self.first_rows, positions, *self.angles
+        return self.head(self.hidden(tokens, positions, self.first_rows))
+
+    def read(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
+        """Read texts from their beginning; logits of their next ids, (B, V) float32.
+
+        All ids of all texts are rows like those of a step: each attends to what is before it.
+        """
+        lengths = [len(text) for text in texts]
+        tokens = np.concatenate([np.asarray(text, np.int32) for text in texts])
+        positions = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
+        first_rows = np.repeat(self.first_rows[: len(texts)], lengths, 0)
+        chunks = [slice(i, i + CHUNK) for i in range(0, len(tokens), CHUNK)]
+        hidden = [self.hidden(tokens[c], positions[c], first_rows[c]) for c in chunks]
+        return self.head(np.concatenate(hidden)[np.cumsum(lengths) - 1])
+
+    def hidden(
+        self, tokens: np.ndarray, positions: np.ndarray, first_rows: np.ndarray
+    ) -> np.ndarray:
+        """The residual stream after the last block, (R, D), of R ids at positions of their texts.
+
+        first_rows, (R, K), says where each id's text begins in the cache.
+        """
+        x, place = self.embed(tokens), (first_rows, positions, *self.angles)
         for layer in self.layers:
             attention_block(
-                x, layer.attention_norm, *layer.attention, layer.cache, place, self.eps, parts
+                x, layer.attention_norm, *layer.attention, layer.cache, place, self.eps, self.parts
             )
-            feed_forward_block(x, layer.ffn_norm, layer.feed_forward, self.eps, parts)
-        output_layer(x, self.norm_weight, self.output, self.logits, self.eps, parts)
-        return self.logits
+            feed_forward_block(x, layer.ffn_norm, layer.feed_forward, self.eps, self.parts)
+        return x
+
+    def head(self, x: np.ndarray) -> np.ndarray:
+        """Logits, (R, V), of the residual stream after the last block, (R, D), for R <= B."""
+        logits = self.logits[: len(x)]
+        output_layer(x, self.norm_weight, self.output, logits, self.eps, self.parts)
+        return logits
 
     def embed(self, tokens: np.ndarray) -> np.ndarray:
         """Rows of the embedding for tokens, (B,): (B, D) float32."""

@@ -60,7 +60,7 @@ def test_weights_are_shared_not_copied():
 def test_texts_of_all_lengths_begin_as_documents_after_eos_side_by_side(document_mask):
     network = lively(Llama(tiny_config(n_kv_heads=2, document_mask=document_mask)))
     decoder, new = Decoder(network), [17, 3, 44]
-    scores = [decoder.begin(TEXTS, EOS, len(new))]
+    scores = [decoder.begin(TEXTS, EOS, len(new)).copy()]
     scores += [decoder.feed([token] * len(TEXTS)).copy() for token in new]
     rows = np.zeros((len(TEXTS), network.config.max_seq_len), np.int32)
     for row, text in zip(rows, TEXTS):

@@ -128,17 +128,22 @@ def int8_of(network: Llama) -> Int8Llama:
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 def test_it_equals_the_portable_step(changes, weights):
     network = lively(Llama(tiny_config(hidden_dim=64, **changes)))
+    atol = 2e-5
     if weights == "int8":
-        network = int8_of(network)
+        # An activation between two steps may be rounded to either.
+        network, atol = int8_of(network), 0.02
     caches = [Cache(network.config, 4, 12) for _ in range(2)]
     steps = [GraphStep(network, caches[0]), CpuDecodeStep(network, caches[1])]
+    texts = [[3, 41, 7], [9], [11, 5, 30, 22, 6]]
+    portable, ours = (step.read(texts)[:3] for step in steps)
+    np.testing.assert_allclose(ours, portable, atol=atol)
     for i in range(6):
         tokens = np.arange(4, dtype=np.int32) * 7 + i
-        positions = np.minimum(np.full(4, i, np.int32), [5, 5, 2, 0]).astype(np.int32)
+        positions = np.minimum(np.array([3, 1, 5, 0]) + i, [7, 5, 6, 0]).astype(np.int32)
         portable, ours = (step(tokens, positions) for step in steps)
         assert ours.shape == portable.shape and ours.dtype == portable.dtype == np.float32
         assert np.abs(portable).max() > 1
-        np.testing.assert_allclose(ours, portable, atol=2e-5)
+        np.testing.assert_allclose(ours, portable, atol=atol)
 
 
 def test_who_gets_which():
@@ -169,18 +174,21 @@ def continued(decoder, texts):
 
 @pytest.mark.parametrize("weights", ["float32", "int8"])
 def test_logits_of_a_row_do_not_depend_on_the_others(weights):
-    """To the bit, whatever the batch size; the other rows stand at other positions."""
+    """To the bit, whatever the batch size; the other rows have prompts of other lengths."""
     network = lively(Llama(tiny_config(hidden_dim=64, n_kv_heads=2)))
     network = int8_of(network) if weights == "int8" else network
     found = []
     for batch in (1, 2, 8):
         step = CpuDecodeStep(network, Cache(network.config, batch, 12))
-        tokens, positions = np.arange(batch, dtype=np.int32)[::-1], np.zeros(batch, np.int32)
+        texts = [[5] * (1 + i % 4) for i in range(batch - 1)] + [[7, 5, 31]]
+        positions = np.array([len(text) for text in texts], np.int32)
+        row = [step.read(texts)[-1].copy()]
         for _ in range(4):
-            found.append(step(tokens, positions)[-1].copy())
+            row.append(step(np.arange(batch, dtype=np.int32)[::-1], positions)[-1].copy())
             positions[-1] += 1
-    np.testing.assert_array_equal(found[:4], found[4:8])
-    np.testing.assert_array_equal(found[:4], found[8:])
+        found.append(np.stack(row))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
 
 
 def test_an_unknown_product_is_refused():
