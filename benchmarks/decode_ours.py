@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.decode_shapes import PROMPT, SHAPES, START, WEIGHTS
+from benchmarks.decode_shapes import SHAPES, START, WEIGHTS, prompts
 
 LLAMA2C_ORDER = (
     "attention_norm",
@@ -58,11 +58,11 @@ def timed(decoder, batch: int, new: int) -> tuple[float, list[int]]:
     from generation.generation import Generation
     from generation.sampling import Sampling
 
-    prompts = np.random.default_rng(0).integers(3, 5000, (batch, PROMPT - 1)).tolist()
+    texts = prompts(batch)[:, 1:].tolist()
     sampling = Sampling(temperature=0, max_new_tokens=new)
     vocab_size = decoder.network.config.vocab_size
     start = time.perf_counter()
-    generation = Generation(decoder, prompts, sampling, START, (), vocab_size)
+    generation = Generation(decoder, texts, sampling, START, (), vocab_size)
     ids = [token.token for token in generation if token.row == 0]
     return time.perf_counter() - start, ids
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.decode_shapes import PROMPT, SHAPES, START, WEIGHTS
+from benchmarks.decode_shapes import PROMPT, SHAPES, START, WEIGHTS, prompts
 
 NAMES = {
     "embedding": "model.embed_tokens.weight",
@@ -35,12 +35,11 @@ def main() -> None:
     model = load(SHAPES[args.shape], np.load(args.folder / WEIGHTS))
     for line in sys.stdin:
         batch, new = map(int, line.split())
-        prompts = np.random.default_rng(0).integers(3, 5000, (batch, PROMPT - 1))
-        prompts = torch.tensor(np.pad(prompts, ((0, 0), (1, 0)), constant_values=START))
+        texts = torch.tensor(prompts(batch))
         start = time.perf_counter()
         ids = model.generate(
-            prompts,
-            attention_mask=torch.ones_like(prompts),
+            texts,
+            attention_mask=torch.ones_like(texts),
             max_new_tokens=new,
             do_sample=False,
         )

@@ -6,116 +6,147 @@ matrices. A `Parameter` lends its memory to numpy, so nothing is copied, and the
 that `Prefill` fills.
 """
 
-from dataclasses import dataclass
+import ctypes
+from collections.abc import Sequence
 
+import numba
 import numpy as np
-from mindspore import Parameter
+from mindspore import Parameter, nn
 
 from generation.cache import Cache
-from generation.cpu_kernels import attend, multiply, use_wide_vectors
+from generation.cpu_kernels import attention_block, feed_forward_block, output_layer
+from generation.cpu_tiles import use_wide_vectors
+from model.int8 import Int8Linear, Int8Llama, dequantised_rows
+from model.linear import Linear
 from model.llama import Llama
 
+LARGE_PAGE = 2 << 20
+MADV_COLLAPSE = 25
+CHUNK = 64
+"""Ids of prompts that are read at a time."""
+NO_BIAS = np.empty(0, np.float32)
 
-@dataclass(frozen=True)
-class Product:
-    """x W^T (+ b) for x, (B, D), sharing the memory of its Parameters."""
-
-    weight: np.ndarray
-    scales: np.ndarray | None = None
-    """what each row of an int8 weight is multiplied by, (1, N)"""
-    bias: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, cell) -> "Product":
-        """That of a `Linear` or an `Int8Linear`."""
-        return cls(*map(shared, (cell.weight, getattr(cell, "scales", None), cell.bias)))
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Map x, (B, D) -> (B, N)."""
-        out = np.empty((len(x), len(self.weight)), np.float32)
-        multiply(x, self.weight, out)
-        if self.scales is not None:
-            out *= self.scales
-        if self.bias is not None:
-            out += self.bias
-        return out
+Weight = np.ndarray | tuple[np.ndarray, np.ndarray]
+"""(N, D) float32, or (N, D) int8 and the bits of the scales of its blocks, (N, D/32)"""
 
 
-def shared(parameter: Parameter | None) -> np.ndarray | None:
+def shared(parameter: Parameter) -> np.ndarray:
     """The memory of a Parameter, until something else is put into it."""
-    return None if parameter is None else parameter.asnumpy()
+    return parameter.asnumpy()
+
+
+def weight_of(values: Parameter, scales: Parameter | None) -> Weight:
+    """A matrix as the kernels take it."""
+    if scales is None:
+        return shared(values)
+    return shared(values), shared(scales).view(np.uint16)
+
+
+def use_large_pages(array: np.ndarray) -> None:
+    """Ask Linux to put an array in pages of 2 MiB, where it stands; a system may not know how.
+
+    A walk through a table in pages of 4 KiB meets a new one every 80 ns.
+    """
+    libc = ctypes.CDLL(None)
+    begin, end = array.ctypes.data, array.ctypes.data + array.nbytes
+    begin, end = -(-begin // LARGE_PAGE) * LARGE_PAGE, end // LARGE_PAGE * LARGE_PAGE
+    if end > begin and hasattr(libc, "madvise"):
+        libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_COLLAPSE)
+
+
+def products(*cells: nn.Cell) -> tuple[tuple[Weight, ...], tuple[np.ndarray, ...]]:
+    """Weights and biases of dense layers.
+
+    Raises:
+        TypeError: the kernels would leave out a part of what a cell computes.
+    """
+    for cell in cells:
+        if type(cell) not in (Linear, Int8Linear):
+            raise TypeError(
+                f"the decode step of the CPU knows Linear and Int8Linear, not {type(cell).__name__}"
+            )
+    weights = tuple(weight_of(cell.weight, getattr(cell, "scales", None)) for cell in cells)
+    return weights, tuple(NO_BIAS if cell.bias is None else shared(cell.bias) for cell in cells)
 
 
 class Layer:
     """One block with its cache."""
 
-    def __init__(self, block, keys: Parameter, values: Parameter):
+    def __init__(self, block: nn.Cell, keys: Parameter, values: Parameter):
         attention, feed_forward = block.attention, block.feed_forward
         self.attention_norm = shared(block.attention_norm.weight)
         self.ffn_norm = shared(block.ffn_norm.weight)
-        self.wq, self.wk, self.wv, self.wo, self.w1, self.w2, self.w3 = map(
-            Product.of,
-            (attention.wq, attention.wk, attention.wv, attention.wo,
-             feed_forward.w1, feed_forward.w2, feed_forward.w3),
-        )  # fmt: skip
-        self.keys, self.values = shared(keys), shared(values)
+        self.attention = products(attention.wq, attention.wk, attention.wv, attention.wo)
+        self.feed_forward, _ = products(feed_forward.w1, feed_forward.w2, feed_forward.w3)
+        self.cache = shared(keys), shared(values)
 
 
 class CpuDecodeStep:
-    """Maps the next id of each row to the scores of the one after it.
+    """Reads prompts, then maps the next id of each row to the logits of the one after it.
 
-    It shares the memory that weights and cache have when it is made: make a new one after a
-    prefill, and after weights were put in.
+    It shares the memory that weights and cache have when it is made: make a new one after weights
+    were put in. A row's logits do not depend, in any bit, on the other rows.
     """
 
     def __init__(self, network: Llama, cache: Cache):
+        """Raises TypeError where the network has a dense layer that the kernels do not know."""
         use_wide_vectors()
-        self.config, self.first_rows = network.config, cache.first_rows
-        self.cos, self.sin = network.cos.asnumpy(), network.sin.asnumpy()
+        int8 = network if isinstance(network, Int8Llama) else None
+        self.eps, self.first_rows = np.float32(network.config.norm_eps), cache.first_rows
+        self.angles = network.cos.asnumpy(), network.sin.asnumpy()
         self.embedding = shared(network.embedding)
-        self.embedding_scales = shared(getattr(network, "embedding_scales", None))
+        self.embedding_scales = int8 and shared(int8.embedding_scales)
         self.layers = [Layer(*fields) for fields in zip(network.layers, cache.keys, cache.values)]
         self.norm_weight = shared(network.norm.weight)
-        self.output = Product(shared(network.output), shared(getattr(network.head, "scales", None)))
+        self.output = weight_of(network.output, int8 and int8.head.scales)
+        self.parts = numba.get_num_threads()
+        use_large_pages(shared(network.output))
+        self.logits = np.empty((cache.batch, len(network.output)), np.float32)
 
     def __call__(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Scores of the ids after tokens at positions, both (B,) int32: (B, V) float32."""
-        x = self.embed(tokens)
-        cos, sin = self.cos[positions, None], self.sin[positions, None]
-        rows = self.first_rows + positions[:, None]
+        """Logits of the ids after tokens at positions, both (B,) int32: (B, V) float32.
+
+        The next call writes over them.
+        """
+        return self.head(self.hidden(tokens, positions, self.first_rows))
+
+    def read(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
+        """Read texts from their beginning; logits of their next ids, (B, V) float32.
+
+        All ids of all texts are rows like those of a step: each attends to what is before it.
+        """
+        lengths = [len(text) for text in texts]
+        tokens = np.concatenate([np.asarray(text, np.int32) for text in texts])
+        positions = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
+        first_rows = np.repeat(self.first_rows[: len(texts)], lengths, 0)
+        chunks = [slice(i, i + CHUNK) for i in range(0, len(tokens), CHUNK)]
+        hidden = [self.hidden(tokens[c], positions[c], first_rows[c]) for c in chunks]
+        return self.head(np.concatenate(hidden)[np.cumsum(lengths) - 1])
+
+    def hidden(
+        self, tokens: np.ndarray, positions: np.ndarray, first_rows: np.ndarray
+    ) -> np.ndarray:
+        """The residual stream after the last block, (R, D), of R ids at positions of their texts.
+
+        first_rows, (R, K), says where each id's text begins in the cache.
+        """
+        x, place = self.embed(tokens), (first_rows, positions, *self.angles)
         for layer in self.layers:
-            h = self.norm(x, layer.attention_norm)
-            q, k, v = (w(h).reshape(*rows.shape[:1], -1, self.config.head_dim)
-                       for w in (layer.wq, layer.wk, layer.wv))  # fmt: skip
-            layer.keys[rows], layer.values[rows] = turn(k, cos, sin), v
-            mixed = np.empty_like(q)
-            attend(turn(q, cos, sin), layer.keys, layer.values, self.first_rows, positions, mixed)
-            x = x + layer.wo(mixed.reshape(len(x), -1))
-            h = self.norm(x, layer.ffn_norm)
-            x = x + layer.w2(gate(layer.w1(h), layer.w3(h)))
-        return self.output(self.norm(x, self.norm_weight))
+            attention_block(
+                x, layer.attention_norm, *layer.attention, layer.cache, place, self.eps, self.parts
+            )
+            feed_forward_block(x, layer.ffn_norm, layer.feed_forward, self.eps, self.parts)
+        return x
+
+    def head(self, x: np.ndarray) -> np.ndarray:
+        """Logits, (R, V), of the residual stream after the last block, (R, D), for R <= B."""
+        logits = self.logits[: len(x)]
+        output_layer(x, self.norm_weight, self.output, logits, self.eps, self.parts)
+        return logits
 
     def embed(self, tokens: np.ndarray) -> np.ndarray:
         """Rows of the embedding for tokens, (B,): (B, D) float32."""
         x = self.embedding[tokens]
         if self.embedding_scales is None:
             return x
-        return x * self.embedding_scales[0, tokens, None]
-
-    def norm(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """RMSNorm of x, (B, D)."""
-        mean = np.einsum("bd,bd->b", x, x) / np.float32(x.shape[1])
-        return x / np.sqrt(mean + np.float32(self.config.norm_eps))[:, None] * weight
-
-
-def turn(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
-    """Rotary turn of x, (B, n, C), by the angles of its positions, (B, 1, C/2)."""
-    half = cos.shape[-1]
-    a, b = x[..., :half], x[..., half:]
-    return np.concatenate((a * cos - b * sin, b * cos + a * sin), -1)
-
-
-def gate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """silu(a) * b, both (B, F)."""
-    with np.errstate(over="ignore"):  # exp() of a large number is infinite, and the gate then 0
-        return a / (1 + np.exp(-a)) * b
+        return dequantised_rows(x, self.embedding_scales[tokens])

@@ -1,133 +1,272 @@
-"""Kernels of the CPU for a few rows at a time, compiled by Numba (LLVM) at their first use."""
+"""Kernels of the CPU for one new id of each of a few texts, compiled by Numba at their first use.
 
-import functools
+A weight is float32, (N, D), or a pair of int8: (N, D) and the bits of its scales, (N, D/32). Each
+kernel is called by all threads with the number of its `part` and of all `parts`, and computes its
+own; what all of them need is so little that each computes it for itself.
+"""
 
-import llvmlite.binding
-import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba import njit, prange, types
+from numba.extending import overload
+
+from generation.cpu_tiles import BLOCK, ROWS, dot, prefetch, tile, tile_of_one
 
 # Sums may be reordered, so that they use vector registers; NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}
 CACHE_LINE = 64
 ROWS_AHEAD = 8
-"""Rows of a weight between the one that is used and the one that is asked for."""
+"""Rows of a weight between those that are used and those that are asked for."""
+LARGEST = np.float32(127)
+POSITIVE = np.int32(0x7FFFFFFF)
+"""All bits of a float32 but its sign."""
+TINY = np.float32(np.finfo(np.float32).tiny)
+LOG2_E, LN_2 = np.float32(np.log2(np.e)), np.float32(np.log(2))
+EXP_RANGE = np.float32(87)
+"""exp() of more is infinite in float32; of less than minus this, it is taken as that."""
+TAYLOR = tuple(np.float32(1 / np.prod(np.arange(1, n + 1.0))) for n in range(7, 1, -1))
 
 
-@functools.cache
-def use_wide_vectors() -> None:
-    """Let Numba use all of a 512-bit vector register; by itself LLVM halves them on AVX-512."""
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f") and numba.config.CPU_FEATURES is None:
-        numba.config.CPU_NAME = llvmlite.binding.get_host_cpu_name()
-        numba.config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
+@njit(fastmath=FAST, inline="always")
+def exp(x):
+    """exp(x) to 2e-7 of it, for x up to 87: 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2."""
+    x = max(x, -EXP_RANGE)
+    n = np.rint(x * LOG2_E)
+    r = x - n * LN_2
+    p = TAYLOR[0]
+    for k in range(1, len(TAYLOR)):
+        p = p * r + TAYLOR[k]
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return (p * r * r + r + np.float32(1)) * power
 
 
-@intrinsic
-def prefetch(typing_context, array, row, column):
-    """Ask the memory for array[row, column] and its cache line, without waiting for it."""
+@njit(fastmath=FAST)
+def quantise_block(x, whole):
+    """Write x, (32,), as whole numbers from -127 to 127 to whole, and return their scale.
 
-    def generate(context, builder, signature, arguments):
-        kind = signature.args[0]
-        values = context.make_array(kind)(context, builder, arguments[0])
-        pointer = cgutils.get_item_pointer(context, builder, kind, values, arguments[1:])
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
-            "llvm.prefetch.p0",
-        )
-        # To read, into the nearest cache, data.
-        how = [ir.Constant(number, value) for value in (0, 3, 1)]
-        builder.call(function, [builder.bitcast(pointer, byte), *how])
-        return context.get_dummy_value()
-
-    return types.void(array, row, column), generate
-
-
-@numba.njit(fastmath=FAST, cache=True)
-def dot(x, row):
-    """Product of x, (D,) float32, and a row of a weight, (D,) float32 or int8."""
-    s = np.float32(0)
-    for j in range(row.size):
-        s += x[j] * np.float32(row[j])
-    return s
-
-
-@numba.njit(fastmath=FAST, inline="always")
-def multiply_tile(x, weight, out, b, i):
-    """Write x weight^T of rows b to b + 3 of x and i to i + 3 of the weight to out.
-
-    16 sums stay in registers, and 8 numbers are read for 16 products.
+    The largest is found in the bits of the numbers, which are in the same order; so the scale of
+    what is no number is none either.
     """
-    x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
-    w0, w1, w2, w3 = weight[i], weight[i + 1], weight[i + 2], weight[i + 3]
-    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = np.float32(0)
-    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = np.float32(0)
-    for j in range(w0.size):
-        a0, a1, a2, a3 = x0[j], x1[j], x2[j], x3[j]
-        b0, b1, b2, b3 = np.float32(w0[j]), np.float32(w1[j]), np.float32(w2[j]), np.float32(w3[j])
-        s00, s01, s02, s03 = s00 + a0 * b0, s01 + a0 * b1, s02 + a0 * b2, s03 + a0 * b3
-        s10, s11, s12, s13 = s10 + a1 * b0, s11 + a1 * b1, s12 + a1 * b2, s13 + a1 * b3
-        s20, s21, s22, s23 = s20 + a2 * b0, s21 + a2 * b1, s22 + a2 * b2, s23 + a2 * b3
-        s30, s31, s32, s33 = s30 + a3 * b0, s31 + a3 * b1, s32 + a3 * b2, s33 + a3 * b3
-    out[b, i], out[b, i + 1], out[b, i + 2], out[b, i + 3] = s00, s01, s02, s03
-    out[b + 1, i], out[b + 1, i + 1], out[b + 1, i + 2], out[b + 1, i + 3] = s10, s11, s12, s13
-    out[b + 2, i], out[b + 2, i + 1], out[b + 2, i + 2], out[b + 2, i + 3] = s20, s21, s22, s23
-    out[b + 3, i], out[b + 3, i + 1], out[b + 3, i + 2], out[b + 3, i + 3] = s30, s31, s32, s33
+    bits, largest = x.view(np.int32), np.int32(0)
+    for i in range(BLOCK):
+        largest = max(largest, np.int32(bits[i] & POSITIVE))
+    scale = max(np.int32(largest).view(np.float32) / LARGEST, TINY)
+    for i in range(BLOCK):
+        whole[i] = np.int16(np.int32(np.rint(x[i] / scale)))
+    return scale
 
 
-@numba.njit(parallel=True, fastmath=FAST, cache=True)
-def multiply(x, weight, out):
-    """Write x weight^T, for x (B, D) float32 and weight (N, D) float32 or int8, to out (B, N).
+@njit(cache=True)
+def quantised(x):
+    """x, (B, D), as whole numbers, int16, and scales of its blocks, (B, D/32)."""
+    batch, n = len(x), x.shape[1] // BLOCK
+    whole, scales = np.empty(x.shape, np.int16), np.empty((batch, n), np.float32)
+    for b in range(batch):
+        for i in range(n):
+            place = slice(i * BLOCK, (i + 1) * BLOCK)
+            scales[b, i] = quantise_block(x[b, place], whole[b, place])
+    return whole, scales
 
-    Four rows of the weight are read at a time, for four rows of x together where there are. Then a
-    tile takes so long that the processor does not read ahead by itself: `prefetch` does it.
+
+def prepared(x, weight):
+    """x, (B, D), in the form in which a weight multiplies it."""
+
+
+@overload(prepared)
+def _prepared(x, weight):
+    if isinstance(weight, types.Array):
+        return lambda x, weight: x
+    return lambda x, weight: quantised(x)
+
+
+def matrix_of(weight):
+    """The numbers of a weight, (N, D)."""
+
+
+@overload(matrix_of)
+def _matrix_of(weight):
+    if isinstance(weight, types.Array):
+        return lambda weight: weight
+    return lambda weight: weight[0]
+
+
+@njit
+def share(n, part, parts):
+    """The beginning and the end of a part's rows out of n, in whole tiles but for the last."""
+    tiles = (n + ROWS - 1) // ROWS
+    return min(part * tiles // parts * ROWS, n), min((part + 1) * tiles // parts * ROWS, n)
+
+
+@njit(cache=True)
+def multiply(x, weight, bias, out, part, parts):
+    """Write x W^T + bias, for a prepared x, to a part's columns of out, (B, N).
+
+    A bias of no length stands for none. Where a tile reads many rows of x, the processor does not
+    read ahead by itself: `prefetch` does it.
     """
-    (batch, n), dim = out.shape, weight.shape[1]
-    line = CACHE_LINE // weight.itemsize
-    for tile in numba.prange((n + 3) // 4):
-        begin = 4 * np.int64(tile)  # else unsigned, and a float beside signed numbers
-        end = min(begin + 4, n)
-        fours = batch - batch % 4 if end - begin == 4 else 0
-        if fours:
-            for i in range(begin + ROWS_AHEAD, min(end + ROWS_AHEAD, n)):
-                for j in range(0, dim, line):
-                    prefetch(weight, i, j)
-        for b in range(0, fours, 4):
-            multiply_tile(x, weight, out, b, begin)
-        for b in range(fours, batch):
+    matrix = matrix_of(weight)
+    batch, dim = len(out), matrix.shape[1]
+    begin, end = share(len(matrix), part, parts)
+    line = CACHE_LINE // matrix.itemsize
+    whole = end - (end - begin) % ROWS
+    for i in range(begin, whole, ROWS):
+        for row in range(i + ROWS_AHEAD, min(i + ROWS_AHEAD + ROWS, end)):
+            for j in range(0, dim, line):
+                prefetch(matrix, row, j)
+        for b in range(0, batch - ROWS + 1, ROWS):
+            tile(out, x, weight, b, i)
+        for b in range(batch - batch % ROWS, batch):
+            tile_of_one(out, x, weight, b, i)
+    for i in range(whole, end):
+        for b in range(batch):
+            dot(out, x, weight, b, i)
+    if bias.size:
+        for b in range(batch):
             for i in range(begin, end):
-                out[b, i] = dot(x[b], weight[i])
+                out[b, i] += bias[i]
 
 
-@numba.njit(fastmath=FAST, cache=True)
+@njit(fastmath=FAST)
+def normed(x, weight, eps):
+    """RMSNorm of x, (B, D)."""
+    out = np.empty_like(x)
+    for b in range(len(x)):
+        row, to, total = x[b], out[b], np.float32(0)
+        for j in range(row.size):
+            total += row[j] * row[j]
+        scale = np.float32(1) / np.sqrt(total / np.float32(row.size) + eps)
+        for j in range(row.size):
+            to[j] = row[j] * scale * weight[j]
+    return out
+
+
+@njit(fastmath=FAST)
+def rotate(x, cos, sin):
+    """Rotate the pairs (x_i, x_{i + C/2}) of heads, (n, C), by a position's angles, (C/2,)."""
+    half = cos.size
+    for row in x:
+        for i in range(half):
+            a, b = row[i], row[half + i]
+            row[i], row[half + i] = a * cos[i] - b * sin[i], b * cos[i] + a * sin[i]
+
+
+@njit(fastmath=FAST)
 def attend_to(q, keys, values, out):
     """Write softmax(q keys^T / sqrt(C)) values to out; q and out are (C,), the others (n, C)."""
-    p = np.empty(len(keys), np.float32)
+    p, size = np.empty(len(keys), np.float32), q.size
     for t in range(len(keys)):
-        p[t] = dot(q, keys[t])
-    p = np.exp((p - p.max()) * np.float32(1 / np.sqrt(q.size)))
-    p /= p.sum()
+        key, s = keys[t], np.float32(0)
+        for c in range(size):
+            s += q[c] * key[c]
+        p[t] = s
+    largest, scale, total = p.max(), np.float32(1 / np.sqrt(size)), np.float32(0)
+    for t in range(p.size):
+        p[t] = exp((p[t] - largest) * scale)
+        total += p[t]
     out[:] = 0
     for t in range(len(values)):
-        for c in range(q.size):
-            out[c] += p[t] * values[t, c]
+        value, weight = values[t], p[t] / total
+        for c in range(size):
+            out[c] += weight * value[c]
 
 
-@numba.njit(parallel=True, cache=True)
-def attend(q, keys, values, first_rows, positions, out):
-    """Attend from q, (B, H, C), to positions 0..p of its text, p given, into out.
+@njit(cache=True)
+def attend(q, keys, values, first_rows, positions, out, part, parts):
+    """Attend from a part's heads of q, (B, H, C), to positions 0..p of its text, into out.
 
     keys and values are a layer's cache, (B K L, C); first_rows, (B, K), says where each text and
-    key head begins in it.
+    key head begins in it, and positions, (B,), where each text stands.
     """
     batch, n_heads, _ = q.shape
     groups = n_heads // first_rows.shape[1]
-    for i in numba.prange(batch * n_heads):
-        b, h = divmod(np.int64(i), n_heads)
+    for i in range(part, batch * n_heads, parts):
+        b, h = i // n_heads, i % n_heads
         begin = first_rows[b, h // groups]
         end = begin + positions[b] + 1
         attend_to(q[b, h], keys[begin:end], values[begin:end], out[b, h])
+
+
+@njit(fastmath=FAST, cache=True)
+def gate(a, b, begin, end):
+    """Write silu(a) b to columns of a, both (B, F); with e = exp(-|a|), nothing overflows."""
+    for i in range(len(a)):
+        x, y = a[i, begin:end], b[i, begin:end]
+        for j in range(x.size):
+            e = exp(-abs(x[j]))
+            x[j] = x[j] * y[j] * (np.float32(1) if x[j] >= 0 else e) / (np.float32(1) + e)
+
+
+@njit
+def add(x, change, part, parts):
+    """Add a part's columns of change to those of x, both (B, N)."""
+    begin, end = share(x.shape[1], part, parts)
+    for b in range(len(x)):
+        for i in range(begin, end):
+            x[b, i] += change[b, i]
+
+
+@njit
+def store(k, v, keys, values, rows):
+    """Write the new keys and values of a text, (K, C), to rows of a layer's cache."""
+    for i in range(rows.size):
+        keys[rows[i]], values[rows[i]] = k[i], v[i]
+
+
+@njit(parallel=True, cache=True)
+def attention_block(x, norm_weight, weights, biases, cache, place, eps, parts):
+    """Add a block's attention to the residual stream x, (B, D), and its keys to the cache.
+
+    Args:
+        weights, biases: of queries, keys, values and output; a bias of no length is none.
+        cache: keys and values of the layer, both (B K L, C).
+        place: the first rows of texts and key heads in the cache, (B, K), positions, (B,), and
+            cosines and sines, (T, C/2).
+        parts: how many threads share each product.
+    """
+    (wq, wk, wv, wo), (bq, bk, bv, bo) = weights, biases
+    (keys, values), (first_rows, positions, cos, sin) = cache, place
+    batch, head_dim = len(x), keys.shape[1]
+    kv_dim = head_dim * first_rows.shape[1]
+    q, out = np.empty_like(x), np.empty_like(x)
+    k, v = np.empty((batch, kv_dim), np.float32), np.empty((batch, kv_dim), np.float32)
+    for part in prange(parts):
+        h = prepared(normed(x, norm_weight, eps), wq)
+        multiply(h, wq, bq, q, part, parts)
+        multiply(h, wk, bk, k, part, parts)
+        multiply(h, wv, bv, v, part, parts)
+    q_heads, mixed = q.reshape(batch, -1, head_dim), out.reshape(batch, -1, head_dim)
+    k_heads, v_heads = k.reshape(batch, -1, head_dim), v.reshape(batch, -1, head_dim)
+    for b in range(batch):
+        at = positions[b]
+        rotate(q_heads[b], cos[at], sin[at])
+        rotate(k_heads[b], cos[at], sin[at])
+        store(k_heads[b], v_heads[b], keys, values, first_rows[b] + at)
+    for part in prange(parts):
+        attend(q_heads, keys, values, first_rows, positions, mixed, part, parts)
+    for part in prange(parts):
+        multiply(prepared(out, wo), wo, bo, q, part, parts)
+        add(x, q, part, parts)
+
+
+@njit(parallel=True, cache=True)
+def feed_forward_block(x, norm_weight, weights, eps, parts):
+    """Add a block's feed-forward, w2 (silu(w1 h) * w3 h), to the residual stream x, (B, D)."""
+    w1, w2, w3 = weights
+    none, out, width = np.empty(0, np.float32), np.empty_like(x), len(matrix_of(w1))
+    a, b = np.empty((len(x), width), np.float32), np.empty((len(x), width), np.float32)
+    for part in prange(parts):
+        h = prepared(normed(x, norm_weight, eps), w1)
+        multiply(h, w1, none, a, part, parts)
+        multiply(h, w3, none, b, part, parts)
+        begin, end = share(width, part, parts)
+        gate(a, b, begin, end)
+    for part in prange(parts):
+        multiply(prepared(a, w2), w2, none, out, part, parts)
+        add(x, out, part, parts)
+
+
+@njit(parallel=True, cache=True)
+def output_layer(x, norm_weight, weight, out, eps, parts):
+    """Write logits, (B, V), of the residual stream after the last block, (B, D), to out."""
+    none = np.empty(0, np.float32)
+    for part in prange(parts):
+        multiply(prepared(normed(x, norm_weight, eps), weight), weight, none, out, part, parts)

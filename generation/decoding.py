@@ -1,6 +1,6 @@
 """Reading several texts at once, id by id, with the fewest compiled graphs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mindspore import Tensor
@@ -23,39 +23,24 @@ def padded(length: int, shortest: int, factor: int, longest: int) -> int:
     return min(size, longest)
 
 
-class _Graphs:
-    """The compiled graphs of one batch size and cache length."""
+class GraphStep:
+    """The portable form of reading prompts and of the step, called with numpy arrays."""
 
-    def __init__(self, network: Llama, batch: int, length: int):
-        self.network, self.batch, self.length = network, batch, length
-        self.cache = Cache(network.config, batch, length)
-        self.graph_step = GraphStep(network, self.cache)
+    def __init__(self, network: Llama, cache: Cache):
+        self.network, self.cache, self.cell = network, cache, DecodeStep(network, cache)
         self.prefills: dict[int, Prefill] = {}
 
-    def step(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """The form of the step that suits the device target, for texts that were just begun."""
-        if on_cpu() and self.network.compute_dtype == mstype.float32:
-            return CpuDecodeStep(self.network, self.cache)
-        return self.graph_step
-
-    def prefill(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
+    def read(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
         """Read texts from their beginning; scores of their next ids, (B, V)."""
-        size = padded(max(map(len, texts)), SHORTEST_PROMPT, PROMPT_FACTOR, self.length)
-        tokens = np.zeros((self.batch, size), np.int32)
-        last = np.arange(self.batch, dtype=np.int32) * size
+        size = padded(max(map(len, texts)), SHORTEST_PROMPT, PROMPT_FACTOR, self.cache.length)
+        tokens = np.zeros((self.cache.batch, size), np.int32)
+        last = np.arange(self.cache.batch, dtype=np.int32) * size
         for row, text in enumerate(texts):
             tokens[row, : len(text)] = text
             last[row] += len(text) - 1
         if size not in self.prefills:
             self.prefills[size] = Prefill(self.network, self.cache, size)
         return self.prefills[size](Tensor(tokens), Tensor(last)).asnumpy()
-
-
-class GraphStep:
-    """The portable form of the step, called with numpy arrays."""
-
-    def __init__(self, network: Llama, cache: Cache):
-        self.cell = DecodeStep(network, cache)
 
     def __call__(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Scores of the ids after tokens at positions, both (B,) int32: (B, V) float32."""
@@ -65,16 +50,16 @@ class GraphStep:
 class Decoder:
     """Reads texts side by side; `positions`, (rows,), count the places of the context in use.
 
-    A graph is compiled for each batch size (a power of two), cache length and length of prompts
-    that is met; lengths come in few sizes. Each takes seconds, once. Where the step is a graph too,
-    there is one for each batch size and cache length.
+    Where that is done by graphs, one is compiled for each batch size (a power of two) and cache
+    length that is met, and for each length of prompts with them; lengths come in few sizes. Each
+    takes seconds, once.
     """
 
     def __init__(self, network: Llama):
         self.network = network
         self.max_seq_len = network.config.max_seq_len
         self.sees_last_document = not network.config.document_mask
-        self.graphs: dict[tuple[int, int], _Graphs] = {}
+        self.graphs: dict[tuple[int, int], GraphStep] = {}
         self.open(1, 1)
 
     def warm_up(self, texts: Sequence[Sequence[int]], new: int) -> None:
@@ -87,8 +72,10 @@ class Decoder:
         length = padded(length, SHORTEST_CACHE, CACHE_FACTOR, self.max_seq_len)
         key = (padded(rows, 1, 2, 2 * rows), length)
         if key not in self.graphs:
-            self.graphs[key] = _Graphs(self.network, *key)
-        self.current, self.step = self.graphs[key], None
+            self.graphs[key] = GraphStep(self.network, Cache(self.network.config, *key))
+        self.step, self.cache = self.graphs[key], self.graphs[key].cache
+        if on_cpu() and self.network.compute_dtype == mstype.float32:
+            self.step = CpuDecodeStep(self.network, self.cache)
         self.positions = np.zeros(rows, np.int32)
 
     def begin(self, texts: Sequence[Sequence[int]], eos_id: int, new: int) -> np.ndarray:
@@ -98,11 +85,12 @@ class Decoder:
         only by an empty text, and its place is used again.
 
         Returns:
-            Scores of each text's first new id, (rows, V) float32; `new` ids may follow.
+            Scores of each text's first new id, (rows, V) float32; `new` ids may follow. The next
+            call may write over them.
         """
         read = [list(self._as_read(text, eos_id)) for text in texts]
         self.open(len(read), max(map(len, read)) + new)
-        scores = self.current.prefill(read)
+        scores = self.step.read(read)
         for row, ids in enumerate(read):
             self.positions[row] = len(ids) if texts[row] or self.sees_last_document else 0
         return scores[: len(read)]
@@ -115,20 +103,19 @@ class Decoder:
     def feed(self, tokens: Sequence[int]) -> np.ndarray:
         """Read the next id of each row, -1 for none; scores of the ids after them, (rows, V).
 
-        The scores of a row that reads none mean nothing.
+        The scores of a row that reads none mean nothing. The next call may write over all of them.
 
         Raises:
             ValueError: the cache that was opened is full.
         """
         tokens = np.asarray(tokens, np.int32)
         reads = tokens >= 0
-        length = self.current.length
+        length = self.cache.length
         if (self.positions[reads] >= length).any():
             raise ValueError(f"the context of {length} tokens is full")
-        fields = np.zeros((2, self.current.batch), np.int32)
+        fields = np.zeros((2, self.cache.batch), np.int32)
         fields[0, : len(tokens)] = np.maximum(tokens, 0)
         fields[1, : len(tokens)] = np.minimum(self.positions, length - 1)
-        self.step = self.step or self.current.step()
         scores = self.step(*fields)
         self.positions += reads
         return scores[: len(tokens)]

@@ -121,8 +121,7 @@ class Generation:
         if self.n_likely is None:
             yield from map(NewToken, rows, chosen.tolist())
             return
-        log_probs = log_probabilities(scores)
-        best = likeliest(scores, self.n_likely)
-        for row, token, found, ids in zip(rows, chosen.tolist(), log_probs, best):
-            likely = tuple(zip(ids.tolist(), found[ids].tolist()))
-            yield NewToken(row, token, float(found[token]), likely)
+        for row, token, found in zip(rows, chosen.tolist(), scores):
+            ids = likeliest(found, self.n_likely).tolist()
+            log_prob, *others = log_probabilities(found, [token, *ids]).tolist()
+            yield NewToken(row, token, log_prob, tuple(zip(ids, others)))

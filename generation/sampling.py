@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLOCK = 64
+"""Scores whose sum or maximum is taken first, where a whole vocabulary is looked through."""
+FEW = 512
+"""Likeliest ids among which the nucleus of top-p is looked for first."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -88,59 +93,97 @@ def choose(scores: np.ndarray, texts: Sequence[TextState], sampling: Sampling) -
     Raises:
         ValueError: a score is not a number.
     """
+    return np.array([_choice(row, text, sampling) for row, text in zip(scores, texts)], np.int64)
+
+
+def _choice(scores: np.ndarray, text: TextState, sampling: Sampling) -> int:
     if not np.isfinite(scores).all():
         raise ValueError("the model's scores are not finite numbers: its training diverged")
     if sampling.minds_repetition:
         scores = scores.copy()
-        for row, text in zip(scores, texts):
-            text.adjust(row)
+        text.adjust(scores)
     if sampling.temperature == 0:
-        return scores.argmax(-1)
+        return scores.argmax()
     ids, p = distribution(scores, sampling)
-    uniform = np.array([text.rng.random() for text in texts])
-    total = p.cumsum(-1)
-    places = (total <= uniform[:, None] * total[:, -1:]).sum(-1, keepdims=True)
-    return np.take_along_axis(ids, places, -1)[:, 0]
+    place = draw(p, text.rng.random())
+    return place if ids is None else ids[place]
 
 
-def distribution(scores: np.ndarray, sampling: Sampling) -> tuple[np.ndarray, np.ndarray]:
-    """What is sampled among: ids and their probabilities but for a factor, both (B, n).
+def distribution(scores: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | None, np.ndarray]:
+    """What is sampled among: ids, and their probabilities but for a factor, both (n,).
 
-    An id that is left out has probability 0, or is absent.
+    An id that is left out has probability 0, or is absent; None stands for all ids. All of a large
+    vocabulary are neither sorted nor taken in float64: that would take longer than a small model.
     """
-    size = scores.shape[-1]
-    best = scores.max(-1, keepdims=True).astype(np.float64)
-    mass = None
-    if 0 < sampling.top_k < size:
+    best, mass = scores.max(), None
+
+    def likelihood(of: np.ndarray) -> np.ndarray:
+        return np.exp((of - best) / np.float32(sampling.temperature))
+
+    if 0 < sampling.top_k < scores.size:
         ids = likeliest(scores, sampling.top_k)
     elif sampling.top_p < 1:
-        p = np.exp((scores - best) / sampling.temperature)
-        mass = p.sum(-1, keepdims=True)
-        # All that are rarer have together less than 1 - top_p, so none of them can be needed.
-        enough = (p * size >= (1 - sampling.top_p) * mass).sum(-1).max()
-        ids = likeliest(scores, enough)
+        ids, mass = _nucleus(scores, likelihood(scores), sampling.top_p)
+    elif sampling.min_p:
+        ids = np.flatnonzero(likelihood(scores) >= sampling.min_p)
     else:
-        ids = np.broadcast_to(np.arange(size), scores.shape)
-    p = np.exp((np.take_along_axis(scores, ids, -1) - best) / sampling.temperature)
-    p[p < sampling.min_p] = 0
+        return None, likelihood(scores)
+    p = likelihood(scores[ids]).astype(np.float64)
+    p[p < np.float32(sampling.min_p)] = 0
     if sampling.top_p < 1:
-        mass = p.sum(-1, keepdims=True) if mass is None else mass
-        p[p.cumsum(-1) - p >= sampling.top_p * mass] = 0
+        mass = p.sum() if mass is None else mass
+        p[p.cumsum() - p >= sampling.top_p * mass] = 0
     return ids, p
 
 
+def _nucleus(scores: np.ndarray, p: np.ndarray, share: float) -> tuple[np.ndarray, float]:
+    """So many of the likeliest ids that they have this share of all p, and the sum of all."""
+    mass = p.sum(dtype=np.float64)
+    ids = likeliest(scores, FEW)
+    if p[ids].sum(dtype=np.float64) < share * mass:
+        # All that are rarer have together less than 1 - share, so none of them can be needed.
+        ids = np.flatnonzero(p >= (1 - share) * mass / p.size)
+        ids = ids[likeliest(scores[ids], ids.size)]
+    return ids, mass
+
+
+def draw(p: np.ndarray, uniform: float) -> int:
+    """The place where the running sum of p, (n,), passes a share `uniform` of it.
+
+    The sums of blocks say in which block that is; only there the running sum is made.
+    """
+    whole = p.size // BLOCK * BLOCK
+    sums = np.append(p[:whole].reshape(-1, BLOCK).sum(-1), p[whole:].sum()).astype(np.float64)
+    ends = sums.cumsum()
+    target = uniform * ends[-1]
+    block = min(np.searchsorted(ends, target, side="right"), np.flatnonzero(sums)[-1])
+    inside = p[block * BLOCK : (block + 1) * BLOCK].cumsum(dtype=np.float64)
+    found = np.searchsorted(inside, target - (ends[block] - sums[block]), side="right")
+    # The two sums of a block may differ in their last digit: its last likely id is not passed.
+    return int(block * BLOCK + min(found, np.flatnonzero(np.diff(inside, prepend=0))[-1]))
+
+
 def likeliest(scores: np.ndarray, n: int) -> np.ndarray:
-    """The ids of the n highest scores of each row, (B, n), the highest first."""
-    size = scores.shape[-1]
-    ids = np.broadcast_to(np.arange(size), scores.shape)
-    if n < size:
-        ids = np.argpartition(scores, size - max(n, 1), -1)[:, size - n :]
-    found = np.take_along_axis(scores, ids, -1)
+    """The ids of the n highest scores of a row, (V,), the highest first: (n,).
+
+    Scores are cut into groups. n groups have a score not below the n-th highest of their maxima,
+    so at least n scores are not below it, and few enough to be sorted.
+    """
+    groups = scores.size // BLOCK
+    if 0 < n <= groups:
+        highest = scores[: groups * BLOCK].reshape(BLOCK, groups).max(0)
+        ids = np.flatnonzero(scores >= np.partition(highest, groups - n)[groups - n])
+    else:
+        ids = np.arange(scores.size)
     # The lower of equal ids first, as in argmax.
-    return np.take_along_axis(ids, np.lexsort((ids, -found), axis=-1), -1)
+    return ids[np.lexsort((ids, -scores[ids]))][:n]
 
 
-def log_probabilities(scores: np.ndarray) -> np.ndarray:
-    """Logarithms of the model's own probabilities, (B, V) float64, before any sampling setting."""
-    shifted = scores - scores.max(-1, keepdims=True).astype(np.float64)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+def log_probabilities(scores: np.ndarray, ids: Sequence[int]) -> np.ndarray:
+    """Logarithms of the model's own probabilities, before any sampling setting, of some ids.
+
+    scores are a row, (V,); the result is (n,) float64.
+    """
+    best = scores.max()
+    total = np.exp(scores - best).sum(dtype=np.float64)
+    return scores[list(ids)].astype(np.float64) - best - np.log(total)

@@ -25,7 +25,7 @@ TEXTS = [[7, 5, 31, 8], [9], [], [4, 4, 40, 3, 11, 6, 22]]
 def cached_logits(decoder: Decoder, tokens: np.ndarray) -> np.ndarray:
     """Scores (B, T, V) of tokens, (B, T), read one position at a time."""
     decoder.open(*tokens.shape)
-    return np.stack([decoder.feed(column) for column in tokens.T], axis=1)
+    return np.stack([decoder.feed(column).copy() for column in tokens.T], axis=1)
 
 
 class Uncached(Logits):
@@ -60,8 +60,8 @@ def test_weights_are_shared_not_copied():
 def test_texts_of_all_lengths_begin_as_documents_after_eos_side_by_side(document_mask):
     network = lively(Llama(tiny_config(n_kv_heads=2, document_mask=document_mask)))
     decoder, new = Decoder(network), [17, 3, 44]
-    scores = [decoder.begin(TEXTS, EOS, len(new))]
-    scores += [decoder.feed([token] * len(TEXTS)) for token in new]
+    scores = [decoder.begin(TEXTS, EOS, len(new)).copy()]
+    scores += [decoder.feed([token] * len(TEXTS)).copy() for token in new]
     rows = np.zeros((len(TEXTS), network.config.max_seq_len), np.int32)
     for row, text in zip(rows, TEXTS):
         row[: len(text) + 4] = [EOS, *text, *new]
@@ -76,11 +76,11 @@ def test_an_idle_row_stays_where_it_is():
     network = lively(Llama(tiny_config()))
     decoder = Decoder(network)
     decoder.begin([[5], [6]], EOS, 4)
-    alone = [decoder.feed([8, 9])[0], decoder.feed([10, 11])[0]]
+    alone = [decoder.feed(ids)[0].copy() for ids in ([8, 9], [10, 11])]
     decoder.begin([[5], [6]], EOS, 4)
     decoder.feed([-1, 9])
     assert decoder.positions.tolist() == [2, 3]
-    again = [decoder.feed([8, 11])[0], decoder.feed([10, -1])[0]]
+    again = [decoder.feed(ids)[0].copy() for ids in ([8, 11], [10, -1])]
     np.testing.assert_array_equal(alone, again)
 
 

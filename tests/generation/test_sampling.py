@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from generation.sampling import Sampling, TextState, choose, log_probabilities
+from generation.sampling import Sampling, TextState, choose, draw, likeliest, log_probabilities
 
 VOCAB = 8
 SCORES = np.log(np.array([0.02, 0.4, 0.3, 0.15, 0.08, 0.03, 0.01, 0.01], np.float32))
@@ -126,5 +126,31 @@ def test_scores_of_a_diverged_model():
 
 
 def test_log_probabilities_are_of_the_model_whatever_the_scale():
-    scores = np.stack([SCORES, SCORES + 700])
-    np.testing.assert_allclose(log_probabilities(scores), np.stack([SCORES] * 2), atol=1e-4)
+    for scores in (SCORES, SCORES + 700):
+        found = log_probabilities(scores, [0, 7, 1])
+        np.testing.assert_allclose(found, SCORES[[0, 7, 1]], atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [8, 64, 1000, 5056])
+def test_the_likeliest_are_those_of_a_full_sort(size):
+    rng = np.random.default_rng(size)
+    for scores in (rng.normal(0, 3, size), rng.integers(0, 9, size), np.arange(size)):
+        scores = scores.astype(np.float32)
+        order = np.lexsort((np.arange(size), -scores))
+        for n in (0, 1, 7, 70, size):
+            assert likeliest(scores, n).tolist() == order[:n].tolist()
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 200, 5056])
+def test_a_draw_is_that_of_the_running_sum(size):
+    rng = np.random.default_rng(size)
+    p = rng.random(size).astype(np.float32) * (rng.random(size) < 0.3)
+    p[rng.integers(size)] = 1
+    sums = p.astype(np.float64).cumsum()
+    for uniform in rng.random(300):
+        place = draw(p, uniform)
+        assert p[place] > 0
+        assert sums[place] >= uniform * sums[-1] - 1e-5 * sums[-1]
+        assert sums[place] - p[place] <= uniform * sums[-1] + 1e-5 * sums[-1]
+    for uniform in (0.0, np.nextafter(1.0, 0.0)):
+        assert p[draw(p, uniform)] > 0
