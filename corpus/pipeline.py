@@ -156,11 +156,11 @@ def read_sources(
 
 
 def clean_sources(
-    run: Build, shards: list[Shard], counts: list[SourceCounts], clean: Clean = clean_shard
+    run: Build, shards: list[Shard], counts: list[SourceCounts], clean: Clean | None = None
 ) -> list[Shard]:
     """Text shards as the rules leave them, with signatures; then the shards of ids, as they are.
 
-    From here on the documents are numbered.
+    From here on the documents are numbered. `clean` takes the place of `clean_shard`.
     """
     texts = [shard for shard in shards if shard.is_text]
     tasks, outputs = [], []
@@ -168,7 +168,7 @@ def clean_sources(
         stage, name = f"clean:{shard.source}", shard.path.name
         outputs.append(run.work.path(stage, name))
         arguments = (shard.path, outputs[-1], run.data.cleaning, run.data.dedup)
-        tasks.append(run.work.task(stage, name, shard.n_bytes, clean, *arguments))
+        tasks.append(run.work.task(stage, name, shard.n_bytes, clean or clean_shard, *arguments))
     results = run.run("clean", tasks)
     for index in {shard.source for shard in texts}:
         run.work.replace(f"read:{index}", f"clean:{index}")

@@ -86,21 +86,18 @@ class ModelConfig:
         kind, factor, original = self.rope_scaling, self.rope_factor, self.rope_original_len
         if kind not in ("none", "linear", "ntk", "yarn"):
             raise ValueError(f"model.rope_scaling is {kind}; it must be none, linear, ntk or yarn")
+        check_range("model.rope_factor", factor, "[1, inf)")
+        if original is not None:
+            check_range("model.rope_original_len", original, "[1, inf)")
         if kind == "none" and factor != 1:
             raise ValueError(
                 f"model.rope_factor is {factor}, but model.rope_scaling is none; "
                 "choose linear, ntk or yarn"
             )
-        if not factor >= 1:
-            raise ValueError(f"model.rope_factor is {factor}; it must be at least 1")
         if kind == "ntk" and self.head_dim == 2:
             raise ValueError("model.rope_scaling is ntk, which wants heads of more than 2 numbers")
-        if original is None:
-            return
-        if kind != "yarn":
+        if original is not None and kind != "yarn":
             raise ValueError("model.rope_original_len is for model.rope_scaling yarn")
-        if original < 1:
-            raise ValueError(f"model.rope_original_len is {original}; it must be at least 1")
 
     @property
     def head_dim(self) -> int:
