@@ -23,6 +23,7 @@ READER_MODULES = (
     "corpus.readers.dialogues",
     "corpus.readers.preferences",
     "corpus.idiom_readers",
+    "corpus.poem_readers",
 )
 
 READERS: dict[str, "Reader"] = {}
