@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from corpus.config import SourceConfig
 from corpus.input_file import InputFile
 from corpus.poem_corpus import fetch_poems
 from corpus.registry import reader
+from corpus.split import Split
 from corpus.verse.forms import HAN, Form, form_of, join_lines, split_lines
 
 MAX_TITLE_CHARS = 12
@@ -34,6 +36,11 @@ class Poem:
     def document(self) -> str:
         """The poem as pretraining reads it: form and title on a line, then the text."""
         return f"{self.form.name}：{self.title}\n{self.text}"
+
+    def is_held_out(self, val_fraction: float) -> bool:
+        """Whether it belongs to validation in pretraining, and so in all later stages."""
+        split = Split(val_fraction, long_bytes=sys.maxsize)
+        return split.is_held_out(self.document.encode("utf-8"))
 
 
 @reader("tang_song_poems", fetch=fetch_poems)

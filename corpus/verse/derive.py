@@ -23,7 +23,6 @@ from common.errors import UserError, run_main
 from common.files import atomic_open
 from corpus.poem_corpus import PACKAGE, POEMS, archived, fetch_archive
 from corpus.poem_readers import Poem, parse_record, simplified
-from corpus.split import is_held_out
 from corpus.verse.clusters import louvain
 from corpus.verse.table import BOTH, LEVEL, OBLIQUE, TABLE_PATH, CharacterTable
 
@@ -48,7 +47,7 @@ def main() -> int:
     votes, poems = defaultdict(Counter), []
     for record in archived(archive, POEMS):
         poem = parse_record(record)
-        if isinstance(poem, Poem) and is_held_out(poem.document, HELD_OUT):
+        if isinstance(poem, Poem) and poem.is_held_out(HELD_OUT):
             continue
         count_tones(record["paragraphs"], patterns.get(record["id"]), votes)
         if isinstance(poem, Poem):

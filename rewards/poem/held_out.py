@@ -10,7 +10,6 @@ from pathlib import Path
 from common.errors import UserError, run_main
 from corpus.input_file import InputFile
 from corpus.poem_readers import Poem, read_poems
-from corpus.split import is_held_out
 from corpus.verse.forms import FORMS
 from rewards.answer import Answer, write_answers
 
@@ -40,7 +39,7 @@ def split_poems(path: str, val_fraction: float = VAL_FRACTION) -> tuple[list[Poe
         )
     sides: tuple[list[Poem], list[Poem]] = ([], [])
     for poem in poems:
-        sides[is_held_out(poem.document, val_fraction)].append(poem)
+        sides[poem.is_held_out(val_fraction)].append(poem)
     return sides
 
 

@@ -35,8 +35,16 @@ def test_tones_are_votes_over_the_patterns():
 
 
 def test_rhymes_are_groups_of_what_poets_put_together():
-    poems = [["一", "二流", "三", "四楼"], ["一", "二楼", "三", "四秋"], ["一", "二秋", "三", "四流"]]
-    poems += [["一", "二山", "三", "四间"], ["一", "二闲", "三", "四山"], ["一", "二间", "三", "四闲"]]
+    poems = [
+        ["一", "二流", "三", "四楼"],
+        ["一", "二楼", "三", "四秋"],
+        ["一", "二秋", "三", "四流"],
+    ]
+    poems += [
+        ["一", "二山", "三", "四间"],
+        ["一", "二闲", "三", "四山"],
+        ["一", "二间", "三", "四闲"],
+    ]
     rhymes = rhymes_of(2 * poems + [["一", "二罕", "三", "四山"]])
     assert len({rhymes[c] for c in "流楼秋"}) == len({rhymes[c] for c in "山间闲"}) == 1
     assert rhymes["流"] != rhymes["山"] and "罕" not in rhymes
