@@ -72,6 +72,14 @@ def read_poems(file: InputFile, encoding: str = "utf-8") -> Iterator[Poem]:
         file.warn(f"left out: {reasons}")
 
 
+def title_in(line: str) -> str:
+    """The title in a line of JSON, whatever the form; nothing where there is none to use."""
+    try:
+        return title_of(json.loads(line))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
 def parse_poem(line: str) -> Poem | str:
     """The poem of a line of JSON, or why it is left out."""
     try:
@@ -84,7 +92,7 @@ def parse_record(record: Any) -> Poem | str:
     """The poem of a record with title and paragraphs, or why it is left out."""
     try:
         lines = split_lines("".join(record["paragraphs"]))
-        title = " ".join(record["title"].split())
+        title = title_of(record)
     except (KeyError, TypeError, AttributeError):
         return NO_POEM
     lengths = {len(line) for line in lines}
@@ -92,11 +100,18 @@ def parse_record(record: Any) -> Poem | str:
         return "in another form"
     if not all(map(HAN.fullmatch, lines)):
         return "damaged"
-    if not 0 < len(title) <= MAX_TITLE_CHARS or not HAN.fullmatch(title.replace(" ", "")):
+    if not title:
         return "with a title that is long, missing or no plain text"
-    title, *lines = simplified("\n".join([title, *lines])).split("\n")
+    lines = simplified("\n".join(lines)).split("\n")
     form = form_of(lines)
     return Poem(title, form, lines) if form else "damaged"
+
+
+def title_of(record: Any) -> str:
+    """The title of a record; nothing where it is long, empty or no plain text."""
+    title = " ".join(record["title"].split())
+    usable = len(title) <= MAX_TITLE_CHARS and HAN.fullmatch(title.replace(" ", ""))
+    return simplified(title) if usable else ""
 
 
 def simplified(text: str) -> str:

@@ -24,6 +24,7 @@ READER_MODULES = (
     "corpus.readers.preferences",
     "corpus.idiom_readers",
     "corpus.poem_readers",
+    "corpus.poem_tasks",
 )
 
 READERS: dict[str, "Reader"] = {}
