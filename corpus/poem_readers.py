@@ -2,7 +2,6 @@
 
 import functools
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from corpus.config import SourceConfig
 from corpus.input_file import InputFile
 from corpus.poem_corpus import fetch_poems
 from corpus.registry import reader
-from corpus.split import Split
+from corpus.split import is_held_out
 from corpus.verse.forms import HAN, Form, form_of, join_lines, split_lines
 
 MAX_TITLE_CHARS = 12
@@ -35,12 +34,16 @@ class Poem:
     @property
     def document(self) -> str:
         """The poem as pretraining reads it: form and title on a line, then the text."""
-        return f"{self.form.name}：{self.title}\n{self.text}"
+        return heading(self.form.name, self.title) + self.text
 
     def is_held_out(self, val_fraction: float) -> bool:
         """Whether it belongs to validation in pretraining, and so in all later stages."""
-        split = Split(val_fraction, long_bytes=sys.maxsize)
-        return split.is_held_out(self.document.encode("utf-8"))
+        return is_held_out(self.document.encode("utf-8"), val_fraction)
+
+
+def heading(form: str, title: str) -> str:
+    """The first line of the document of a poem."""
+    return f"{form}：{title}\n"
 
 
 @reader("tang_song_poems", fetch=fetch_poems)

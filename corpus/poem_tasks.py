@@ -12,7 +12,7 @@ from corpus.example import Example
 from corpus.idiom_readers import draw, pick
 from corpus.input_file import InputFile
 from corpus.poem_corpus import fetch_poems
-from corpus.poem_readers import Poem, parse_poem, read_poems, title_in
+from corpus.poem_readers import Poem, heading, parse_poem, read_poems, title_in
 from corpus.registry import reader
 from corpus.verse.forms import FORMS
 from corpus.verse.prosody import scan
@@ -80,7 +80,7 @@ def prosody_of(poem: Poem, table: CharacterTable) -> str:
 
 
 def _request(form: str, title: str, held_out: bool) -> Example:
-    key = {"task": "poem", "form": form, "title": title}
+    key = {"task": "poem", "form": form, "title": title, "plain": heading(form, title)}
     return Example([Message(USER, WRITE.format(form, title))], key=key, held_out=held_out)
 
 

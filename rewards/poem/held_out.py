@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.errors import UserError, run_main
 from corpus.input_file import InputFile
-from corpus.poem_readers import Poem, read_poems
+from corpus.poem_readers import Poem, heading, read_poems
 from corpus.verse.forms import FORMS
 from rewards.answer import Answer, write_answers
 
@@ -46,7 +46,7 @@ def split_poems(path: str, val_fraction: float = VAL_FRACTION) -> tuple[list[Poe
 def as_answer(poem: Poem) -> Answer:
     """A real poem as the answer to its own title."""
     key = {"task": "poem", "form": poem.form.name, "title": poem.title}
-    return Answer(f"{poem.form.name}：{poem.title}", poem.text, key)
+    return Answer(heading(poem.form.name, poem.title), poem.text, key)
 
 
 def _options() -> argparse.ArgumentParser:
