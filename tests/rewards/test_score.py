@@ -4,6 +4,7 @@ import pytest
 
 from common.errors import UserError
 from rewards.answer import Answer, read_answers, write_answers
+from rewards.poem import held_out
 from rewards.registry import REWARDS, find_reward, reward
 from rewards.score import main
 
@@ -32,6 +33,22 @@ def test_copies_of_training_poems(tmp_path, capsys):
     main([*command, "--val_fraction", "1e-9"])
     assert "a run of 8 characters        50.0%" in (out := capsys.readouterr().out)
     assert "a whole line                 75.0%" in out
+
+
+def test_the_poets_own_held_out_poems_are_answers(tmp_path):
+    poems, answers = tmp_path / "poems.jsonl", tmp_path / "real.jsonl"
+    records = [{"title": t, "paragraphs": [QUATRAIN]} for t in ("登楼", "望远", "登山")]
+    poems.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    command = [str(poems), str(answers), "--val_fraction", str(1 - 1e-9)]
+    held_out.main([*command, "--form", "五言绝句", "--limit", "2"])
+    found = read_answers(answers)
+    assert [(a.prompt, a.completion) for a in found] == [
+        ("五言绝句：登楼\n", QUATRAIN),
+        ("五言绝句：望远\n", QUATRAIN),
+    ]
+    poems.write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match="holds no poem"):
+        held_out.main(command)
 
 
 @pytest.mark.parametrize(
