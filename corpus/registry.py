@@ -23,6 +23,8 @@ READER_MODULES = (
     "corpus.readers.dialogues",
     "corpus.readers.preferences",
     "corpus.idiom_readers",
+    "corpus.poem_readers",
+    "corpus.poem_tasks",
 )
 
 READERS: dict[str, "Reader"] = {}

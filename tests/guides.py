@@ -19,6 +19,7 @@ PAIRS = [
             "scaling",
             "runs",
             "chat",
+            "poet",
         )
     ),
 ]
@@ -126,6 +127,14 @@ RUN_BY = {
     "--model_parallel 2 --pipeline_stages 2 --output out/baby-llama2-218m/cluster": EXPORT,
     "python pretrain.py --plan": TRAIN,
     'python pretrain.py --train.loggers "[tensorboard]"': TRAIN,
+    "python -m rewards.poem.held_out data/raw/tang_song_poems.jsonl real.jsonl --form 七言绝句": (
+        "tests/rewards/test_score.py, on a few poems"
+    ),
+    "python -m rewards.score --reward poem --training data/raw/tang_song_poems.jsonl real.jsonl": (
+        "tests/rewards/test_score.py, on a few poems"
+    ),
+    "python -m evaluation.answer_file out/poet-sft answers.jsonl --tasks data/poet-titles "
+    "--limit 500": "tests/evaluation/test_answers.py, on a small model",
     "python pretrain.py --train.max_restarts 3": "tests/e2e/test_kills.py",
 }
 PLAIN_COMMANDS = ("source", "mkdir", "tail", "head", "python3 -m venv", "python -c")

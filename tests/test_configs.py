@@ -36,7 +36,17 @@ def test_a_shipped_recipe_loads_and_is_named_as_its_file(path):
 
 
 def test_every_recipe_is_shipped_that_should_be():
-    assert {path.stem for path in CONFIGS} == {"demo", "debug", "debug-sft", "sft-idioms", *ZOO}
+    shipped = {
+        "demo",
+        "debug",
+        "debug-sft",
+        "sft-idioms",
+        "poet-base",
+        "poet-sft",
+        "poet-grpo",
+        *ZOO,
+    }
+    assert {path.stem for path in CONFIGS} == shipped
 
 
 @pytest.mark.parametrize("name", ZOO)

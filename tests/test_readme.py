@@ -32,7 +32,7 @@ NOT_OURS = {
     *("tokenizer.bin", "tokenizer.json", "checkpoint/", "model.gguf"),
     *("chat_template.json", "train_examples.bin", "train_examples.npy", "train_keys.jsonl"),
     *("train_examples.sources.npy", "train_examples.json", ".json", ".jsonl", ".csv"),
-    *("training.md", "training.png", "tensorboard/", "scale.yaml"),
+    *("training.md", "training.png", "real.jsonl", "answers.jsonl", "tensorboard/", "scale.yaml"),
 }
 RUN_TIME = ("data/", "out/", ".venv")
 # Messages of the framework and the system, not of our code.
@@ -186,6 +186,7 @@ def test_options_and_fields_exist(name):
     known |= {"text", "exam", "exam_data", "shots", "prompt", "interactive", "web", "web_port"}
     known |= {"devices", "model_parallel", "pipeline_stages", "checkpoint"}  # of export.py
     known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
+    known |= {"reward", "training", "form", "tasks", "limit"}  # of rewards and evaluation
     known |= {"rounds", "new", "shapes", "peers", "steps"}  # of the other benchmarks
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
     used = [option for option in used if not option.endswith(".py")]  # an arrow of the diagram

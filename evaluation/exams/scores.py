@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from common.intervals import Z, wilson
+
 CHOICES = 4
 CHANCE = 1 / CHOICES
-Z = 1.959964
-"""Standard deviations that hold 95 % of a normal distribution."""
 Average = Literal["subjects", "questions"]
 
 
@@ -54,14 +54,8 @@ class ExamResult:
 
 
 def subject_score(name: str, correct: int, questions: int) -> Score:
-    """Score of independent questions, with Wilson's interval.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
-    p, n = correct / questions, questions
-    middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    return Score(name, questions, p, max(0.0, middle - half), min(1.0, middle + half))
+    """Score of independent questions, with Wilson's interval."""
+    return Score(name, questions, correct / questions, *wilson(correct, questions))
 
 
 def average_score(name: str, subjects: Sequence[Score], average: Average) -> Score:

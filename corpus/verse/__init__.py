@@ -1,0 +1,1 @@
+"""Classical Chinese verse: its regular forms, the tones and rhymes of characters, the rules."""

@@ -1,0 +1,1 @@
+"""Rules that check an answer, and the command that scores a file of answers."""

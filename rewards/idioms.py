@@ -1,0 +1,56 @@
+"""Rewards of 成语接龙: an idiom is answered that begins with the last character of another."""
+
+import re
+from collections.abc import Iterable
+
+from rewards.answer import Answer
+from rewards.registry import reward
+
+IDIOM_CHARS = 4
+ASKED = re.compile(r"([\u4e00-\u9fff])\s*$")
+
+
+@reward("idiom_chain_first")
+def chain_first(answer: Answer) -> float:
+    """1 where the answer begins with the last character of the word that was asked."""
+    return float(answer.completion.strip()[:1] == first_character(answer))
+
+
+@reward("idiom_chain")
+def chain(answer: Answer) -> float:
+    """How far the answer is a real idiom that follows, from 0 to 1.
+
+    The longest beginning that it shares with one of the key's `answers`, in four characters, less
+    a half where it goes on after the idiom or was not ended. Such a dense reward has a gradient
+    where hardly any answer is wholly right.
+    """
+    said = answer.completion.strip()
+    words = answer.key.get("answers") or []
+    shared = max((_shared(said, word) for word in words), default=0)
+    if said[:1] == first_character(answer):
+        shared = max(shared, 1)
+    clean = answer.ended and len(said) == IDIOM_CHARS
+    return shared / IDIOM_CHARS * (1.0 if clean else 0.5)
+
+
+@reward("idiom_chain_real")
+def chain_real(answer: Answer) -> float:
+    """1 where the answer is one of the idioms that follow, and nothing else."""
+    return float(answer.ended and answer.completion.strip() in (answer.key.get("answers") or []))
+
+
+def first_character(answer: Answer) -> str:
+    """The character that an answer must begin with: the key's `first`, or the prompt's last."""
+    if first := answer.key.get("first"):
+        return first
+    found = ASKED.search(answer.prompt)
+    return found[1] if found else ""
+
+
+def _shared(one: Iterable[str], other: Iterable[str]) -> int:
+    count = 0
+    for first, second in zip(one, other):
+        if first != second:
+            break
+        count += 1
+    return count

@@ -1,0 +1,1 @@
+"""Rewards of classical verse: form, tones, rhyme, repetition, variety, and what was copied."""
