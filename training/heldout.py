@@ -1,15 +1,61 @@
 """Loss on held-out data, exact over every target of the rows that are read."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from training.feeds.base import Rows
 from training.objectives.base import Objective
 from training.parallel import World, all_reduce_sum
+
+Row = tuple[np.ndarray, ...]
+"""The columns of a row."""
+
+
+class Result(Protocol):
+    """What a measurement on held-out data found."""
+
+    loss: float
+    """lowest for the best model"""
+    measures: dict[str, float]
+    """other numbers by name"""
+    bits_per_byte: float
+    """NaN where it is not known"""
+
+    def describe(self) -> str:
+        """The numbers in a line."""
+
+
+class HeldOutMeasure(Protocol):
+    """What measures a network on held-out data."""
+
+    def evaluate(self, rows: int = 0) -> Result:
+        """Measure on so many rows, spread evenly; 0: on all."""
+
+
+class Rows(ABC):
+    """Numbered rows of held-out data, and what they stand for."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    @abstractmethod
+    def row(self, index: int) -> Row:
+        """The columns of a row."""
+
+    @abstractmethod
+    def padding(self) -> Row:
+        """Columns of a row that counts nothing; it fills the last batch up."""
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Bytes of text that a token of the denominator stands for; 0: not known."""
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +88,12 @@ class ObjectiveResult(HeldOutResult):
 
     measures: dict[str, float]
     """the objective's measures by name, each a mean"""
+
+    def describe(self) -> str:
+        """Loss, measures, and bits a byte where the text is known, in a line."""
+        measures = "".join(f"{n.replace('_', ' ')} {v:.3f}  " for n, v in self.measures.items())
+        bits = f"  bits/byte {self.bits_per_byte:.3f}" if self.text_bytes else ""
+        return f"loss {self.loss:.4f}  {measures}perplexity {self.perplexity:.2f}{bits}"
 
 
 class _Sums(nn.Cell):

@@ -53,8 +53,9 @@ def train(recipe: Recipe, read_initial: ReadInitial | None = None) -> int:
         UserError: data, recipe, checkpoint or device do not fit together.
     """
     prepared = prepare(recipe)
-    initial = None
-    if recipe.train.init_from and not prepared.run.checkpoints.all():
+    initial, stage = None, STAGES[recipe.objective.kind]
+    begins = not prepared.run.checkpoints.all()
+    if recipe.train.init_from and (begins or stage.needs_reference(recipe.objective)):
         initial = read_initial(prepared.run.recipe, prepared.tokenizer)
     with prepared.run.held() if prepared.world.rank == 0 else nullcontext():
         return train_prepared(prepared, initial)
@@ -125,12 +126,18 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     for line in lines:
         log.info(line)
     network = make_network(prepared.model, prepared.dtype, prepared.config)
-    objective = STAGES[run.recipe.objective.kind].objective(network, run.recipe.objective)
+    stage = STAGES[run.recipe.objective.kind]
+    objective = stage.objective(network, run.recipe.objective)
     step_cell = make_step(prepared, objective)
     if prepared.checkpoint:
         restore(prepared, network, step_cell)
     elif initial:
         initial.fill(network)
+    reference = None
+    if stage.needs_reference(run.recipe.objective):
+        reference = make_network(prepared.model, prepared.dtype, prepared.config)
+        initial.fill(reference)
+    prepared.feed.attach(network, reference, world)
     if world.rank == 0:
         run.create(prepared.tokenizer, prepared.start_step, prepared.template)
     records = open_records(prepared, lines) if world.rank == 0 else None

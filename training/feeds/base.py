@@ -3,32 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import numpy as np
 from mindspore import Callback
 from mindspore.dataset import GeneratorDataset
 
-Row = tuple[np.ndarray, ...]
-
-
-class Rows(ABC):
-    """Numbered rows of held-out data, and what they stand for."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """How many rows there are."""
-
-    @abstractmethod
-    def row(self, index: int) -> Row:
-        """The columns of a row."""
-
-    @abstractmethod
-    def padding(self) -> Row:
-        """Columns of a row that counts nothing; it fills the last batch up."""
-
-    @property
-    def bytes_per_token(self) -> float:
-        """Bytes of text that a token of the denominator stands for; 0: not known."""
-        return 0.0
+from model.llama import Llama
+from training.heldout import HeldOut, HeldOutMeasure, Row, Rows
+from training.objectives.base import Objective
+from training.parallel import World
 
 
 class Feed(ABC):
@@ -46,6 +27,14 @@ class Feed(ABC):
     """tokens of one pass over the data"""
     held_out: Rows
 
+    def attach(self, network: Llama, reference: Llama | None, world: World) -> None:
+        """Meet the network in training, its weights in place, before the first row is read.
+
+        `reference` is the network as it was before, if the objective needs it. Data that stands
+        in files has no use for them.
+        """
+        self.world = world
+
     @abstractmethod
     def row(self, position: int) -> Row:
         """The columns of the row at a position; positions of all ranks are counted from 0."""
@@ -54,9 +43,17 @@ class Feed(ABC):
     def description(self) -> str:
         """What the data is, for the log."""
 
-    def hooks(self) -> list[Callback]:
-        """What must run beside the steps, before all other hooks; most feeds need nothing."""
+    def hooks(self, start_step: int, max_steps: int) -> list[Callback]:
+        """What must run between the steps, after all other hooks; most feeds need nothing."""
         return []
+
+    def figures(self) -> dict[str, float]:
+        """Numbers of the rows since the last call, for the record of a step; most have none."""
+        return {}
+
+    def held_out_measure(self, objective: Objective, batch: int, world: World) -> HeldOutMeasure:
+        """What measures the network on held-out data, `batch` rows at a time on each rank."""
+        return HeldOut(objective, self.held_out, batch, world)
 
 
 class RankRows:

@@ -2,9 +2,9 @@
 
 import logging
 
-from training.heldout import HeldOut, HeldOutResult
+from training.heldout import HeldOutMeasure
 from training.hooks.base import StepCallback
-from training.hooks.metrics import Metrics, figures
+from training.hooks.metrics import Metrics
 from training.prepared import PreparedRun
 
 log = logging.getLogger(__name__)
@@ -13,7 +13,9 @@ log = logging.getLogger(__name__)
 class Evaluate(StepCallback):
     """Held-out loss every `interval` steps and after the last one; all ranks take part."""
 
-    def __init__(self, prepared: PreparedRun, held_out: HeldOut, metrics: Metrics | None = None):
+    def __init__(
+        self, prepared: PreparedRun, held_out: HeldOutMeasure, metrics: Metrics | None = None
+    ):
         """Without `metrics`, as on every rank but the first, the result is not written down."""
         super().__init__(prepared)
         self.metrics, self.held_out = metrics, held_out
@@ -30,17 +32,9 @@ class Evaluate(StepCallback):
             return
         with self.metrics.paused():
             result = self.held_out.evaluate(self.rows)
-        log.info(
-            f"step {step:>6,}/{self.prepared.max_steps:,}  held-out loss {result.loss:.4f}  "
-            f"{figures(result.measures)}perplexity {result.perplexity:.2f}{_bits(result)}"
-        )
+        log.info(f"step {step:>6,}/{self.prepared.max_steps:,}  held-out {result.describe()}")
         self.losses[step] = result.loss
         measures = {f"val_{name}": value for name, value in result.measures.items()}
         self.metrics.records.add(
             step=step, val_loss=result.loss, bits_per_byte=result.bits_per_byte, **measures
         )
-
-
-def _bits(result: HeldOutResult) -> str:
-    """Bits a byte, where it is known which text the targets stand for."""
-    return f"  bits/byte {result.bits_per_byte:.3f}" if result.text_bytes else ""

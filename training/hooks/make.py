@@ -7,7 +7,6 @@ from mindspore import Callback
 
 from runs.checkpoint import copy_values
 from runs.run import METRICS
-from training.heldout import HeldOut
 from training.hooks.evaluate import Evaluate
 from training.hooks.metrics import Metrics
 from training.hooks.records import Records
@@ -44,11 +43,12 @@ def make_callbacks(
     """The callbacks of this rank. Only rank 0 has `records`, and only it writes."""
     metrics = Metrics(prepared, records, objective.measures) if records else None
     feed, world = prepared.feed, prepared.world
-    held_out = HeldOut(objective, feed.held_out, prepared.config.micro_batch, world)
+    held_out = feed.held_out_measure(objective, prepared.config.micro_batch, world)
     evaluate = Evaluate(prepared, held_out, metrics)
     save = Save(prepared, snapshots(prepared, objective, step_cell, evaluate), stop)
     guard = StopWhenBad(prepared, save)
-    return [*feed.hooks(), *(hook for hook in (metrics, evaluate, save, guard) if hook)]
+    own = [hook for hook in (metrics, evaluate, save, guard) if hook]
+    return [*own, *feed.hooks(prepared.start_step, prepared.max_steps)]
 
 
 def snapshots(

@@ -62,6 +62,7 @@ class Metrics(StepCallback):
     def _report(self, step: int, grad_norm: float, lr: float) -> None:
         prepared = self.prepared
         loss, measures = self._means()
+        measures |= prepared.feed.figures()
         now = time.perf_counter()
         speed = self.timed_steps * prepared.tokens_per_step / (now - self.mark)
         mfu = speed * prepared.model.flops_per_token() / prepared.peak_flops

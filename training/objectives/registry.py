@@ -10,9 +10,11 @@ from tokenizer.tokenizer import Tokenizer
 from training.config import ObjectiveConfig
 from training.feeds.base import Feed
 from training.feeds.examples import dialogue_feed
+from training.feeds.on_policy import rollout_feed
 from training.feeds.tokens import token_feed
 from training.objectives.base import Objective
 from training.objectives.cross_entropy import NextToken
+from training.objectives.group_relative import GroupRelative
 
 MakeFeed = Callable[[Recipe, Tokenizer, ChatTemplate | None], Feed]
 MakeObjective = Callable[[Llama, ObjectiveConfig], Objective]
@@ -24,10 +26,13 @@ class Stage:
 
     feed: MakeFeed
     objective: MakeObjective
+    needs_reference: Callable[[ObjectiveConfig], bool] = lambda config: False
+    """whether the network as it was before the first step is wanted beside the one in training"""
 
 
 # A new objective is a file beside this one, a line here, and its kind in training/config.py.
 STAGES = {
     "pretrain": Stage(token_feed, lambda network, config: NextToken(network)),
     "sft": Stage(dialogue_feed, lambda network, config: NextToken(network)),
+    "grpo": Stage(rollout_feed, GroupRelative, lambda config: config.beta > 0),
 }

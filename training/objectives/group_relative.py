@@ -1,0 +1,68 @@
+"""Group-relative policy optimisation (GRPO, arXiv:2402.03300) on sampled completions."""
+
+from mindspore import Tensor, ops
+from mindspore import dtype as mstype
+
+from model.head import TokenLogProbs
+from model.llama import Llama
+from training.config import ObjectiveConfig
+from training.objectives.base import Objective
+
+
+class GroupRelative(Objective):
+    """The clipped policy gradient with a penalty on leaving the reference model.
+
+    For each new id of a completion, with lp its log-probability now, old when it was sampled and
+    ref under the reference model, A the advantage of its completion, w its loss weight:
+
+        ratio = exp(lp - old)
+        kl    = exp(ref - lp) - (ref - lp) - 1                   (k3 estimator of KL(policy || ref))
+        loss  = -min(ratio A, clip(ratio, 1 - e, 1 + e_high) A) + beta kl
+
+    and the step's loss is sum(w loss) / sum(row_count). The feed chooses w and row_count: ids
+    count alike (w 1, row_count the ids of the completion), completions count alike (w 1 / ids,
+    row_count 1), or a constant divides (w 1 / limit, row_count 1; Dr. GRPO, arXiv:2503.20783).
+    """
+
+    columns = (
+        "tokens", "targets", "loss_weight", "segment_ids",
+        "advantages", "row_count", "old_log_probs", "reference_log_probs",
+    )  # fmt: skip
+    measures = ("kl", "clipped")
+
+    def __init__(self, network: Llama, config: ObjectiveConfig):
+        super().__init__(network)
+        self.log_probs = TokenLogProbs(network.head)
+        high = config.clip if config.clip_high is None else config.clip_high
+        self.low = Tensor(1 - config.clip, mstype.float32)
+        self.high = Tensor(1 + high, mstype.float32)
+        self.beta = config.beta
+
+    def construct(
+        self,
+        tokens,
+        targets,
+        loss_weight,
+        segment_ids,
+        advantages,
+        row_count,
+        old_log_probs,
+        reference_log_probs,
+        row_keys=None,
+    ):
+        """Columns are (B, T), but advantages and row_count, (B,); log-probabilities are float32."""
+        network = self.network
+        h = network(tokens, segment_ids, row_keys)
+        log_probs = self.log_probs(h, network.output, targets.reshape(-1)).reshape(targets.shape)
+        ratio = ops.exp(log_probs - old_log_probs)
+        bounded = ops.clip_by_value(ratio, self.low, self.high)
+        advantage = ops.broadcast_to(advantages.expand_dims(1), targets.shape)
+        gain = ops.minimum(ratio * advantage, bounded * advantage)
+        difference = reference_log_probs - log_probs
+        kl = ops.exp(difference) - difference - 1.0
+        clipped = ops.not_equal(ratio, bounded).astype(mstype.float32)
+        return (
+            ops.reduce_sum((self.beta * kl - gain) * loss_weight),
+            ops.reduce_sum(row_count),
+            (ops.reduce_sum(kl * loss_weight), ops.reduce_sum(clipped * loss_weight)),
+        )
