@@ -1,0 +1,250 @@
+"""The kernels as cells of a MindSpore graph, each with its gradient.
+
+A cell gives ordinary gradients, unless it was told by `accumulate` where in a buffer those of its
+weights are summed: then they are added there as they are computed, and what it returns for the
+weights means nothing. All numbers are float32.
+"""
+
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from model.native.library import load
+
+
+def operator(name: str, shapes, outputs: int = 1) -> ops.Custom:
+    """The operator of a kernel with so many float32 outputs, whose shapes follow from its inputs'.
+
+    `shapes` is a function of the inputs' shapes.
+    """
+    dtypes = mstype.float32 if outputs == 1 else (mstype.float32,) * outputs
+    return load().operator(name, shapes, dtypes)
+
+
+class Accumulating(nn.Cell):
+    """A cell whose weights' gradients may be summed in a buffer; it takes `buffer` as last input.
+
+    MindSpore allows no Parameter inside a cell's own gradient, hence the input.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.accumulates, self.places = False, Tensor([0], mstype.int32)
+        self.buffer = Tensor([0], mstype.float32)
+
+    def accumulate(self, buffer: Parameter, places: list[int]) -> None:
+        """Add the gradients of its weights to the buffer, at these places, from now on."""
+        # Not as a Parameter of this cell, which checkpoints of the network would hold.
+        object.__setattr__(self, "buffer", buffer)
+        self.accumulates, self.places = True, Tensor(places, mstype.int32)
+
+
+class Product(Accumulating):
+    """x W^T: (x (R, I), W (O, I), buffer) -> (R, O).
+
+    Args:
+        trained: whether the gradient of W is wanted.
+    """
+
+    def __init__(self, trained: bool = True):
+        super().__init__()
+        self.trained = trained
+        self.forward = operator("linear_forward", lambda x, w: (x[0], w[0]))
+        self.backward = operator("linear_backward", lambda dy, x, w: (x, w), outputs=2)
+        self.adding = operator("linear_accumulate", lambda dy, x, w, buffer, places: x)
+        self.frozen = operator("linear_frozen", lambda dy, w: (dy[0], w[1]))
+
+    def construct(self, x, w, buffer):
+        """Map x."""
+        return self.forward(x, w)
+
+    def bprop(self, x, w, buffer, out, dout):
+        """Gradients of x and W."""
+        if not self.trained:
+            dx, dw = self.frozen(dout, w), ops.zeros_like(w)
+        elif self.accumulates:
+            dx, dw = self.adding(dout, x, w, buffer, self.places), ops.zeros_like(w)
+        else:
+            dx, dw = self.backward(dout, x, w)
+        return dx, dw, ops.zeros_like(buffer)
+
+
+class BiasProduct(Accumulating):
+    """x W^T + b: (x (R, I), W (O, I), b (O), buffer) -> (R, O); `trained` as in `Product`."""
+
+    def __init__(self, trained: bool = True):
+        super().__init__()
+        self.trained = trained
+        self.forward = operator("linear_bias_forward", lambda x, w, b: (x[0], w[0]))
+        self.backward = operator(
+            "linear_bias_backward", lambda dy, x, w: (x, w, (w[0],)), outputs=3
+        )
+        self.adding = operator("linear_bias_accumulate", lambda dy, x, w, buffer, places: x)
+        self.frozen = operator("linear_frozen", lambda dy, w: (dy[0], w[1]))
+
+    def construct(self, x, w, b, buffer):
+        """Map x."""
+        return self.forward(x, w, b)
+
+    def bprop(self, x, w, b, buffer, out, dout):
+        """Gradients of x, W and b."""
+        if not self.trained:
+            dx, dw, db = self.frozen(dout, w), ops.zeros_like(w), ops.zeros_like(b)
+        elif self.accumulates:
+            dx = self.adding(dout, x, w, buffer, self.places)
+            dw, db = ops.zeros_like(w), ops.zeros_like(b)
+        else:
+            dx, dw, db = self.backward(dout, x, w)
+        return dx, dw, db, ops.zeros_like(buffer)
+
+
+class Norm(Accumulating):
+    """RMSNorm: (x (R, D), w (D), buffer) -> y (R, D), and what the gradient needs."""
+
+    def __init__(self, eps: float):
+        super().__init__()
+        self.eps = Tensor([eps], mstype.float32)
+        self.forward = operator("norm_forward", lambda x, w, eps: (x, (x[0],)), outputs=2)
+        self.backward = operator("norm_backward", lambda x, w, r, dy: (x, w), outputs=2)
+        self.adding = operator("norm_accumulate", lambda x, w, r, dy, buffer, places: x)
+
+    def construct(self, x, w, buffer):
+        """Normalise each row of x, and scale by w."""
+        return self.forward(x, w, self.eps)
+
+    def bprop(self, x, w, buffer, out, dout):
+        """Gradients of x and w."""
+        if self.accumulates:
+            dx = self.adding(x, w, out[1], dout[0], buffer, self.places)
+            dw = ops.zeros_like(w)
+        else:
+            dx, dw = self.backward(x, w, out[1], dout[0])
+        return dx, dw, ops.zeros_like(buffer)
+
+
+class AddNorm(Accumulating):
+    """(x (R, D), h (R, D), w (D), buffer) -> x + h, its RMSNorm, and what the gradient needs."""
+
+    def __init__(self, eps: float):
+        super().__init__()
+        self.eps = Tensor([eps], mstype.float32)
+        self.forward = operator("add_norm_forward", lambda x, h, w, eps: (x, x, (x[0],)), outputs=3)
+        self.backward = operator("add_norm_backward", lambda s, w, r, ds, dy: (s, w), outputs=2)
+        self.adding = operator("add_norm_accumulate", lambda s, w, r, ds, dy, buffer, places: s)
+
+    def construct(self, x, h, w, buffer):
+        """Add h to the residual stream, and normalise that."""
+        return self.forward(x, h, w, self.eps)
+
+    def bprop(self, x, h, w, buffer, out, dout):
+        """Gradients of x, h and w; those of x and h are one."""
+        if self.accumulates:
+            dx = self.adding(out[0], w, out[2], dout[0], dout[1], buffer, self.places)
+            dw = ops.zeros_like(w)
+        else:
+            dx, dw = self.backward(out[0], w, out[2], dout[0], dout[1])
+        return dx, dx, dw, ops.zeros_like(buffer)
+
+
+class Gate(nn.Cell):
+    """silu(a) b: (a (R, F), b (R, F)) -> (R, F)."""
+
+    def __init__(self):
+        super().__init__()
+        self.forward = operator("gate_forward", lambda a, b: a)
+        self.backward = operator("gate_backward", lambda a, b, dy: (a, a), outputs=2)
+
+    def construct(self, a, b):
+        """Gate b by a."""
+        return self.forward(a, b)
+
+    def bprop(self, a, b, out, dout):
+        """Gradients of a and b."""
+        return self.backward(a, b, dout)
+
+
+class Attention(nn.Cell):
+    """Rotary and causal attention: queries (B T, H C), keys and values (B T, K C), not rotated,
+    cosines and sines (T, C/2), and document numbers (B T) -> (B T, H C), and the logarithms of the
+    rows' sums.
+
+    Args:
+        n_heads: query heads H.
+        head_dim: head size C.
+        documents: whether attention stays within a document.
+    """
+
+    def __init__(self, n_heads: int, head_dim: int, documents: bool):
+        super().__init__()
+        name = "document_attention" if documents else "attention"
+        self.documents = documents
+
+        def outputs(q, k, v, cos, *others):
+            return q, (q[0] * n_heads,)
+
+        self.forward = operator(f"{name}_forward", outputs, outputs=2)
+        self.backward = operator(f"{name}_backward", lambda q, k, *others: (q, k, k), outputs=3)
+
+    def construct(self, q, k, v, cos, sin, segments):
+        """Attend."""
+        if self.documents:
+            return self.forward(q, k, v, cos, sin, segments)
+        return self.forward(q, k, v, cos, sin)
+
+    def bprop(self, q, k, v, cos, sin, segments, out, dout):
+        """Gradients of queries, keys and values."""
+        inputs = (q, k, v, cos, sin)
+        if self.documents:
+            inputs = inputs + (segments,)
+        dq, dk, dv = self.backward(*inputs, out[0], out[1], dout[0])
+        return dq, dk, dv, ops.zeros_like(cos), ops.zeros_like(sin), ops.zeros_like(segments)
+
+
+class Embedding(Accumulating):
+    """Rows of a table: (table (V, D), ids (R), start (1), buffer) -> (R, D).
+
+    The gradient of `start` is a number that is known when all gradients are in the buffer: those of
+    the embedding are the last.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.start = Tensor([0], mstype.float32)
+        self.rows = ops.Gather()
+        self.backward = operator("scatter", lambda dx, ids, table: table)
+        self.adding = operator("scatter_accumulate", lambda dx, ids, buffer, places: (1,))
+
+    def construct(self, table, ids, start, buffer):
+        """Look ids up."""
+        return self.rows(table, ids, 0)
+
+    def bprop(self, table, ids, start, buffer, out, dout):
+        """Gradients of the table, and of `start`."""
+        if self.accumulates:
+            done, dtable = self.adding(dout, ids, buffer, self.places), ops.zeros_like(table)
+        else:
+            done, dtable = ops.zeros_like(start), self.backward(dout, ids, table)
+        return dtable, ops.zeros_like(ids), done, ops.zeros_like(buffer)
+
+
+class Drop(nn.Cell):
+    """Dropout by counters: (x (B T, D), codes (1, T D), keys (B)) -> (B T, D).
+
+    Args:
+        threshold: elements whose code times key is below it are dropped, int32.
+        scale: of the others.
+    """
+
+    def __init__(self, threshold: int, scale: float):
+        super().__init__()
+        self.threshold = Tensor([threshold], mstype.int32)
+        self.scale = Tensor([scale], mstype.float32)
+        self.forward = operator("drop", lambda x, codes, keys, threshold, scale: x)
+
+    def construct(self, x, codes, keys):
+        """Drop elements of x."""
+        return self.forward(x, codes, keys, self.threshold, self.scale)
+
+    def bprop(self, x, codes, keys, out, dout):
+        """Gradient of x."""
+        dx = self.forward(dout, codes, keys, self.threshold, self.scale)
+        return dx, ops.zeros_like(codes), ops.zeros_like(keys)
