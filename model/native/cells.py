@@ -28,26 +28,24 @@ class Accumulating(nn.Cell):
 
     def __init__(self):
         super().__init__()
-        self.accumulates, self.places = False, Tensor([0], mstype.int32)
-        self.buffer = Tensor([0], mstype.float32)
+        self.accumulates, self.trained = False, True
+        self.buffer, self.places = Tensor([0], mstype.float32), Tensor([0], mstype.int32)
 
-    def accumulate(self, buffer: Parameter, places: list[int]) -> None:
-        """Add the gradients of its weights to the buffer, at these places, from now on."""
+    def accumulate(self, buffer: Parameter, places: list[int] | None) -> None:
+        """Add the gradients of its weights to the buffer, at these places; None: has none."""
+        if places is None:
+            self.trained = False
+            return
         # Not as a Parameter of this cell, which checkpoints of the network would hold.
         object.__setattr__(self, "buffer", buffer)
         self.accumulates, self.places = True, Tensor(places, mstype.int32)
 
 
 class Product(Accumulating):
-    """x W^T: (x (R, I), W (O, I), buffer) -> (R, O).
+    """x W^T: (x (R, I), W (O, I), buffer) -> (R, O)."""
 
-    Args:
-        trained: whether the gradient of W is wanted.
-    """
-
-    def __init__(self, trained: bool = True):
+    def __init__(self):
         super().__init__()
-        self.trained = trained
         self.forward = operator("linear_forward", lambda x, w: (x[0], w[0]))
         self.backward = operator("linear_backward", lambda dy, x, w: (x, w), outputs=2)
         self.adding = operator("linear_accumulate", lambda dy, x, w, buffer, places: x)
@@ -69,11 +67,10 @@ class Product(Accumulating):
 
 
 class BiasProduct(Accumulating):
-    """x W^T + b: (x (R, I), W (O, I), b (O), buffer) -> (R, O); `trained` as in `Product`."""
+    """x W^T + b: (x (R, I), W (O, I), b (O), buffer) -> (R, O)."""
 
-    def __init__(self, trained: bool = True):
+    def __init__(self):
         super().__init__()
-        self.trained = trained
         self.forward = operator("linear_bias_forward", lambda x, w, b: (x[0], w[0]))
         self.backward = operator(
             "linear_bias_backward", lambda dy, x, w: (x, w, (w[0],)), outputs=3
@@ -213,13 +210,19 @@ class Embedding(Accumulating):
         self.backward = operator("scatter", lambda dx, ids, table: table)
         self.adding = operator("scatter_accumulate", lambda dx, ids, buffer, places: (1,))
 
+    def set_start(self, start: Parameter) -> None:
+        """Whose gradient says that all others are in the buffer."""
+        object.__setattr__(self, "start", start)
+
     def construct(self, table, ids, start, buffer):
         """Look ids up."""
         return self.rows(table, ids, 0)
 
     def bprop(self, table, ids, start, buffer, out, dout):
         """Gradients of the table, and of `start`."""
-        if self.accumulates:
+        if not self.trained:
+            done, dtable = ops.depend(ops.zeros_like(start), dout), ops.zeros_like(table)
+        elif self.accumulates:
             done, dtable = self.adding(dout, ids, buffer, self.places), ops.zeros_like(table)
         else:
             done, dtable = ops.zeros_like(start), self.backward(dout, ids, table)

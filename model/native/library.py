@@ -107,6 +107,7 @@ def _kernels() -> dict[str, Kernel]:
         (0, "loss"),
         (loss.GRADIENT, "loss_gradient"),
         (loss.GRADIENT | loss.TO_BUFFER, "loss_accumulate"),
+        (loss.GRADIENT | loss.FROZEN, "loss_frozen"),
     ):
         named[name] = Kernel(stages, loss.loss, flag=flag, **products)
     return named

@@ -36,8 +36,8 @@ from model.native.calls import (
 )
 from model.native.rows import exp, exp_in_place, fast, fill, largest, scale
 
-GRADIENT, TO_BUFFER = 1, 2
-"""Flags: gradients are wanted; that of the table is added to a buffer."""
+GRADIENT, TO_BUFFER, FROZEN = 1, 2, 4
+"""Flags: gradients are wanted; that of the table is added to a buffer; it has none."""
 BEGIN, ROWS = SCRATCH, SCRATCH + 1
 """Places in the context: the first row of a chunk, and how many it has."""
 
@@ -110,10 +110,9 @@ def gradients(context, part, parts):
     h = address(context, 0) + FLOAT * context[BEGIN] * dim
     dh = address(context, 4 + (flags & TO_BUFFER) + 1) + FLOAT * context[BEGIN] * dim
     G, table = address(context, context[COUNT] - 1), address(context, 1)
+    dtable = address(context, 6)
     if flags & TO_BUFFER:
         dtable = address(context, 4) + FLOAT * integers(context, 5, 1)[0]
-    else:
-        dtable = address(context, 6)
     begin, end = share(rows, part, parts)
     if begin < end:
         product(
@@ -121,7 +120,7 @@ def gradients(context, part, parts):
             dh + FLOAT * begin * dim, dim, ZERO,
         )  # fmt: skip
     left, right = share(vocab, part, parts)
-    if left < right:
+    if left < right and not flags & FROZEN:
         transposed_product(
             right - left, dim, rows, G + FLOAT * left, vocab, h, dim,
             dtable + FLOAT * left * dim, dim, ONE,

@@ -38,13 +38,17 @@ class TokenLosses(Accumulating):
             "loss_accumulate", lambda h, t, y, f, buffer, places: (f, h, chunk(h, t)), outputs=3
         )
 
+        self.frozen = operator("loss_frozen", lambda h, t, y, f: (f, h, chunk(h, t)), outputs=3)
+
     def construct(self, h, table, targets, buffer):
         """Losses in nats."""
         return self.forward(h, table, targets)
 
     def bprop(self, h, table, targets, buffer, out, dout):
         """Gradients of h and table."""
-        if self.accumulates:
+        if not self.trained:
+            dh, dtable = self.frozen(h, table, targets, dout[0])[1], ops.zeros_like(table)
+        elif self.accumulates:
             dh = self.adding(h, table, targets, dout[0], buffer, self.places)[1]
             dtable = ops.zeros_like(table)
         else:
@@ -66,11 +70,15 @@ class SummedLoss(Accumulating):
         self.forward = operator(
             "loss_accumulate", lambda h, t, y, f, buffer, places: (f, h, chunk(h, t)), outputs=3
         )
+        self.frozen = operator("loss_frozen", lambda h, t, y, f: (f, h, chunk(h, t)), outputs=3)
         self.nan = Tensor(np.nan, mstype.float32)
 
     def construct(self, h, table, targets, weight, buffer):
         """The weighted sum in nats, and the gradient of h."""
-        losses, dh, _ = self.forward(h, table, targets, weight, buffer, self.places)
+        if self.trained:
+            losses, dh, _ = self.forward(h, table, targets, weight, buffer, self.places)
+        else:
+            losses, dh, _ = self.frozen(h, table, targets, weight)
         return ops.reduce_sum(losses * weight), dh
 
     def bprop(self, h, table, targets, weight, buffer, out, dout):

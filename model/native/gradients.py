@@ -1,0 +1,64 @@
+"""One buffer for the gradients of all weights, to which the kernels add as they compute them."""
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn
+from mindspore import dtype as mstype
+
+from model.native.cells import operator
+
+ALIGNMENT = 16
+"""Each gradient begins at a multiple of so many numbers: a cache line."""
+
+
+class GradientBuffer(nn.Cell):
+    """The gradients of `weights`, in their order, in one flat Parameter.
+
+    Between two optimizer steps it holds zeros. `claim` hands a weight's place to the cell that adds
+    to it; of the weights that no cell has claimed, `collect` adds the gradients that a graph found.
+
+    Args:
+        weights: float32 Parameters that are trained.
+        table: the Parameter of the output layer, trained or not; the cells that use it do not own
+            it.
+    """
+
+    def __init__(self, weights, table: Parameter):
+        super().__init__(auto_prefix=False)
+        self.weights, self.table = list(weights), table
+        sizes = [-(-weight.size // ALIGNMENT) * ALIGNMENT for weight in self.weights]
+        self.places = [sum(sizes[:i]) for i in range(len(sizes))]
+        self.flat = Parameter(
+            Tensor(np.zeros(sum(sizes), np.float32)), name="gradients", requires_grad=False
+        )
+        # Its gradient is known when those of all claimed weights are in the buffer.
+        self.start = Parameter(Tensor([0], mstype.float32), name="gradients_start")
+        self.claimed: set[int] = set()
+        self.add = operator("add_to_buffer", lambda gradient, flat, place: (1,))
+
+    def place(self, weight: Parameter) -> int:
+        """Where the gradient of a weight begins."""
+        return self.places[self._index(weight)]
+
+    def claim(self, *weights: Parameter | None) -> list[int] | None:
+        """The places of some weights, to which the caller adds from now on; None: not trained."""
+        indices = [self._index(weight) for weight in weights if weight is not None]
+        if None in indices:
+            return None
+        self.claimed.update(indices)
+        return [self.places[i] for i in indices]
+
+    def _index(self, weight: Parameter) -> int | None:
+        found = [i for i, known in enumerate(self.weights) if known is weight]
+        return found[0] if found else None
+
+    def unclaimed(self) -> list[Parameter]:
+        """The weights whose gradients the graph has to give, for `collect`."""
+        rest = [i for i in range(len(self.weights)) if i not in self.claimed]
+        self.rest = [Tensor([self.places[i]], mstype.int32) for i in rest]
+        return [self.weights[i] for i in rest]
+
+    def construct(self, done, gradients):
+        """Add the gradients of the unclaimed weights; returns a number that says all are in."""
+        for gradient, place in zip(gradients, self.rest):
+            done = done + self.add(gradient.reshape(-1, 1), self.flat, place)
+        return done
