@@ -8,6 +8,7 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from common.errors import UserError
+from model.native.symbols import obstacle
 
 TARGETS = ("Ascend", "GPU", "CPU")
 DEFAULT_DTYPE = {"Ascend": "bfloat16", "GPU": "float16", "CPU": "float32"}
@@ -52,6 +53,26 @@ def select_dtype(name: str, target: str):
             "use float32 there"
         )
     return getattr(mstype, name)
+
+
+def select_kernels(name: str, dtype) -> tuple[bool, str]:
+    """Whether the network takes the native kernels, and what the log says of it.
+
+    Args:
+        name: the recipe's `train.kernels`.
+        dtype: mindspore type of the matrix products.
+
+    Raises:
+        UserError: the recipe asks for native kernels, and something is in the way.
+    """
+    if name == "plain":
+        return False, "plain kernels (as train.kernels says)"
+    reason = obstacle(dtype)
+    if reason is None:
+        return True, "native kernels"
+    if name == "native":
+        raise UserError(f"train.kernels is native, but {reason}; set it to auto or plain")
+    return False, f"plain kernels (auto: {reason})"
 
 
 class _Product(nn.Cell):

@@ -33,9 +33,7 @@ class PlainGradients(nn.Cell):
     skips_bad_steps = False
     """whether `apply` does nothing by itself where the norm is not finite"""
 
-    def __init__(
-        self, objective: Objective, config: TrainConfig, micro_batches: int, world: World
-    ):
+    def __init__(self, objective: Objective, config: TrainConfig, micro_batches: int, world: World):
         super().__init__(auto_prefix=False)
         self.objective = objective
         self.weights = ParameterTuple(objective.trainable_params())
@@ -83,9 +81,7 @@ class NativeGradients(nn.Cell):
 
     skips_bad_steps = True
 
-    def __init__(
-        self, objective: Objective, config: TrainConfig, micro_batches: int, world: World
-    ):
+    def __init__(self, objective: Objective, config: TrainConfig, micro_batches: int, world: World):
         from model.native.cells import operator
         from model.native.gradients import GradientBuffer
 

@@ -55,8 +55,12 @@ class TrainStep(nn.Cell):
         dynamic_scale: bool = False,
         world: World | None = None,
         drops: bool = False,
+        native: bool = False,
     ):
-        """`drops`: the objective takes keys of the network's dropout as one more input."""
+        """`drops`: the objective takes keys of the network's dropout as one more input.
+
+        `native`: its network has the native kernels, and so has the update.
+        """
         super().__init__(auto_prefix=False)
         self.micro_batches, self.dynamic_scale = micro_batches, dynamic_scale
         self.grad_clip = config.grad_clip
@@ -68,7 +72,7 @@ class TrainStep(nn.Cell):
         self.learning_rates = Tensor(learning_rates(config))
         self.has_measures = len(objective.measures) > 0
         self.drops, self.seed, self.world = drops, config.seed % 2**31, world or World()
-        form = NativeGradients if objective.network.native else PlainGradients
+        form = NativeGradients if native else PlainGradients
         self.gradients = form(objective, config, micro_batches, self.world)
         self.optimizer = self.gradients.optimizer
         self.reduce_sums = all_reduce_sum()

@@ -23,7 +23,7 @@ from runs.checkpoint import (
     load_parameters,
     load_values,
 )
-from runs.device import select_device, select_dtype
+from runs.device import select_device, select_dtype, select_kernels
 from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.banner import banner
@@ -90,8 +90,8 @@ def prepare(recipe: Recipe) -> PreparedRun:
         tokenizer=dataclasses.replace(recipe.tokenizer, kind=tokenizer.kind),
     )
     feed = STAGES[recipe.objective.kind].feed(recipe, tokenizer, template)
-    run = open_run(recipe, tokenizer)
-    return PreparedRun(run, tokenizer, template, feed, target, dtype, world)
+    run, kernels = open_run(recipe, tokenizer), select_kernels(recipe.train.kernels, dtype)
+    return PreparedRun(run, tokenizer, template, feed, target, dtype, world, *kernels)
 
 
 def open_tokenizer(recipe: Recipe) -> tuple[Tokenizer, ChatTemplate | None]:
@@ -124,7 +124,7 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     lines = banner(prepared) + (initial.lines if initial else [])
     for line in lines:
         log.info(line)
-    network = make_network(prepared.model, prepared.dtype, prepared.config)
+    network = make_network(prepared)
     objective = STAGES[run.recipe.objective.kind].objective(network, run.recipe.objective)
     step_cell = make_step(prepared, objective)
     if prepared.checkpoint:
@@ -141,9 +141,10 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     return 128 + stop.number if stop.name else 0
 
 
-def make_network(model: ModelConfig, dtype, config: TrainConfig) -> Llama:
+def make_network(prepared: PreparedRun) -> Llama:
     """A network with random weights; `train.recompute` is put into effect."""
-    network = Llama(model, dtype, config.seed)
+    config = prepared.config
+    network = Llama(prepared.model, prepared.dtype, config.seed, prepared.native)
     if config.recompute:
         for block in network.layers:
             block.recompute()
@@ -154,8 +155,9 @@ def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
     """The training step of an objective, its state as before the first step."""
     half, drops = prepared.dtype == mstype.float16, prepared.model.dropout > 0
     step_cell = TrainStep(
-        objective, prepared.config, prepared.micro_batches, half, prepared.world, drops
-    )
+        objective, prepared.config, prepared.micro_batches, half, prepared.world, drops,
+        prepared.native,
+    )  # fmt: skip
     log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
     return step_cell
 

@@ -1,9 +1,4 @@
-"""The kernels by name: compiled, cached, and callable from MindSpore's graph.
-
-Compiling them takes half a minute, so the machine code is kept in the user's cache folder, in a
-folder named after the sources; its index, which Numba keeps, knows processors apart. A list of
-checksums beside it tells a damaged or half-written folder, which is made anew.
-"""
+"""The kernels by name: compiled or loaded, and callable from MindSpore's graph."""
 
 import contextlib
 import functools
@@ -22,6 +17,7 @@ from llvmlite import binding
 from mindspore import ops
 from numba import carray, cfunc, types
 
+from model.native.cache import executable_file, kept, user_folder
 from model.native import attention, embedding, gate, linear, loss, norm, optimizer
 from model.native.calls import (
     ADDRESSES,
@@ -44,15 +40,12 @@ from model.native.calls import (
 from model.native.stub import shared_object
 from model.native.symbols import addresses
 
-log = logging.getLogger(__name__)
-
 BODY = types.void(Numbers, types.int64, types.int64)
 DRIVE = types.void(Numbers)
 ENTRY = types.int32(
     types.int32, types.voidptr, types.voidptr, types.voidptr, types.voidptr, types.voidptr,
     types.voidptr,
 )  # fmt: skip
-CHECKSUMS = "checksums.json"
 COPY_FUNCTOR = 2
 """The operation of a std::function's manager that copies it."""
 
@@ -147,22 +140,22 @@ class Library:
     """The kernels of this process."""
 
     def __init__(self, folder: Path):
-        """Load the machine code from a cache folder, or compile it into there.
+        """Load the machine code from a folder, or compile it into there.
 
         Raises:
-            OSError: the library's file cannot be written or opened.
+            OSError: this MindSpore lacks a function, or no folder allows execution.
         """
         for name, place in addresses().items():
             binding.add_symbol(name, place)
         kernels, self._functions = _kernels(), {}
-        with _numba_cache(folder):
+        with kept(folder) as cache, _numba_cache(cache):
             started = self._address(entry, ENTRY)
             descriptions = {name: self._describe(kernel) for name, kernel in kernels.items()}
         self._descriptions = descriptions  # the stub holds their addresses
         places = {name: numbers.ctypes.data for name, numbers in descriptions.items()}
-        self._folder = tempfile.TemporaryDirectory(prefix="babyllama-")
-        self.path = Path(self._folder.name) / "native.so"
-        self.path.write_bytes(shared_object(started, places, platform.machine()))
+        stub = shared_object(started, places, platform.machine())
+        folders = [Path(tempfile.gettempdir()), folder, Path("/dev/shm")]
+        self.path, self._keeper = executable_file(stub, folders)
 
     def _address(self, function, signature) -> int:
         """Where the machine code of a function is."""
@@ -206,34 +199,15 @@ def _numba_cache(folder: Path) -> Iterator[None]:
         numba.config.CACHE_DIR = before
 
 
-def cache_folder() -> Path:
-    """Where the machine code of these sources is kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return Path(home) / "baby-llama2-mindspore" / f"native-{digest.hexdigest()[:16]}"
-
-
-def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a cache, by its path in it."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != CHECKSUMS
-    }
-
-
 @functools.cache
 def load() -> Library:
     """The kernels of this process, compiled at the first call on a machine.
 
     Raises:
-        OSError: no folder can be written to, or none allows execution.
+        OSError: as `Library` does.
     """
     use_wide_vectors()
-    folder = cache_folder()
-    return Library(folder)
+    return Library(user_folder())
 
 
 def use_wide_vectors() -> None:

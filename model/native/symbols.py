@@ -45,18 +45,22 @@ def addresses() -> dict[str, int]:
     return found
 
 
-def obstacle() -> str | None:
-    """Why this process cannot use the kernels, in words that go on after "because"; None: it can.
+def obstacle(compute_dtype) -> str | None:
+    """Why this process cannot use the kernels for products in a type; None: it can, they are there.
 
-    What only shows when the kernels are compiled is not looked at here.
+    They are loaded or compiled by this.
     """
     target = ms.get_context("device_target")
     if target != "CPU":
         return f"the device is {target}"
+    if compute_dtype != ms.float32:
+        return f"products are in {str(compute_dtype).lower()}"
     if platform.system() != "Linux" or platform.machine() not in MACHINES:
         return f"this machine is {platform.system()} on {platform.machine()}"
     try:
-        addresses()
+        from model.native.library import load
+
+        load()
     except OSError as error:
         return str(error)
     return None
