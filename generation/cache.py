@@ -54,20 +54,15 @@ class Prefill(nn.Cell):
         the end of each text. What the padding leaves in the cache is written over or masked later.
         """
         network, (batch, length) = self.network, tokens.shape
-        mask, (q_angles, k_angles) = (
-            network.mask(self.segment_ids),
-            network.all_angles(batch, length),
-        )
+        mask = network.mask(self.segment_ids)
+        q_angles, k_angles = network.all_angles(batch, length)
         cache_angles = network.angles(batch, network.config.n_kv_heads, length)
         x, added = network.embed(tokens.reshape(-1)), None
         for layer, keys, values in zip(network.layers, self.keys, self.values):
             x, y = layer.enter(x, added)
             q, k, v = layer.attention.project(y)
-            new_k, new_v = layer.attention.cached(k, v, cache_angles)
-            self.scatter(keys, self.rows, new_k.reshape(-1, new_k.shape[3]).astype(mstype.float32))
-            self.scatter(
-                values, self.rows, new_v.reshape(-1, new_v.shape[3]).astype(mstype.float32)
-            )
+            for kept, new in zip((keys, values), layer.attention.cached(k, v, cache_angles)):
+                self.scatter(kept, self.rows, new.reshape(-1, new.shape[3]).astype(mstype.float32))
             x, added = layer.merge(x, layer.attention.mix(q, k, v, mask, q_angles, k_angles))
         h = network.norm(ops.gather(x, last, 0) + ops.gather(added, last, 0))
         return network.logits(h)

@@ -33,7 +33,7 @@ class Head(nn.Cell):
 
     def construct(self, h, table):
         """Logits of every id: (rows, V) float32."""
-        return self.product(h, table, self.product.buffer).astype(mstype.float32)
+        return self.product(h, table).astype(mstype.float32)
 
 
 def cross_entropy(head: Head, frozen_table: bool = False) -> nn.Cell:
@@ -212,11 +212,11 @@ class NativeTokenLogProbs(nn.Cell):
 
     def construct(self, h, table, targets):
         """Log-probability of each row's target."""
-        return -self.losses(h, table, targets, self.losses.buffer)[0]
+        return -self.losses(h, table, targets)[0]
 
     def accumulate_into(self, buffer) -> None:
         """Let the kernel add the table's gradient to a `GradientBuffer`."""
-        self.losses.accumulate(buffer.flat, buffer.claim(buffer.table))
+        self.losses.accumulate(buffer.claim(buffer.table))
 
 
 class NativeCrossEntropy(NativeTokenLogProbs):
@@ -232,8 +232,8 @@ class NativeCrossEntropy(NativeTokenLogProbs):
     def construct(self, h, table, targets, weight):
         """Weighted sum of the losses in nats, and what the gradient needs."""
         if self.summed is not None:
-            return self.summed(h, table, targets, weight, self.summed.buffer)
-        losses = self.losses(h, table, targets, self.losses.buffer)[0]
+            return self.summed(h, table, targets, weight)
+        losses = self.losses(h, table, targets)[0]
         return ops.reduce_sum(losses * weight), None
 
     def accumulate_into(self, buffer) -> None:
@@ -241,4 +241,4 @@ class NativeCrossEntropy(NativeTokenLogProbs):
         from model.native.loss_cells import SummedLoss
 
         self.summed = SummedLoss()
-        self.summed.accumulate(buffer.flat, buffer.claim(buffer.table))
+        self.summed.accumulate(buffer.claim(buffer.table))

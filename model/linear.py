@@ -23,16 +23,16 @@ class Linear(nn.Cell):
     def construct(self, x):
         """Map x, (rows, in) -> (rows, out) in the compute type."""
         if self.bias is None:
-            return self.product(x, self.weight, self.product.buffer)
-        return self.product(x, self.weight, self.bias, self.product.buffer)
+            return self.product(x, self.weight)
+        return self.product(x, self.weight, self.bias)
 
     def accumulate_into(self, buffer) -> None:
         """Let the native kernels add the gradients to a `GradientBuffer`."""
-        self.product.accumulate(buffer.flat, buffer.claim(self.weight, self.bias))
+        self.product.accumulate(buffer.claim(self.weight, self.bias))
 
 
 def product(compute_dtype, bias: bool, native: bool) -> nn.Cell:
-    """The product's form: a cell of (x, weight, buffer), or of (x, weight, bias, buffer)."""
+    """The product's form: a cell of (x, weight), or of (x, weight, bias)."""
     if native:
         from model.native.cells import BiasProduct, Product
 
@@ -43,14 +43,12 @@ def product(compute_dtype, bias: bool, native: bool) -> nn.Cell:
 class PlainProduct(nn.Cell):
     """The reference form, its gradient derived automatically."""
 
-    buffer = None
-
     def __init__(self, compute_dtype):
         super().__init__()
         self.compute_dtype = compute_dtype
         self.matmul = ops.MatMul(transpose_b=True)
 
-    def construct(self, x, weight, buffer=None):
+    def construct(self, x, weight):
         """x W^T."""
         return self.matmul(x.astype(self.compute_dtype), weight.astype(self.compute_dtype))
 
@@ -58,7 +56,7 @@ class PlainProduct(nn.Cell):
 class PlainBiasProduct(PlainProduct):
     """The same with a bias."""
 
-    def construct(self, x, weight, bias, buffer=None):
+    def construct(self, x, weight, bias):
         """x W^T + b."""
         y = self.matmul(x.astype(self.compute_dtype), weight.astype(self.compute_dtype))
         return y + bias.astype(self.compute_dtype)

@@ -95,7 +95,7 @@ class Block(nn.Cell):
         self.feed_forward = FeedForward(config.dim, config.hidden_dim, compute_dtype, dense, native)
 
     def construct(self, x, added, mask, q_angles, k_angles, row_keys=None):
-        """Map the residual stream, (B T, D), and what is to be added to it, or None, to the same."""
+        """Map the residual stream and what is to be added to it, (B T, D) or None, to both."""
         x, y = self.enter(x, added)
         return self.merge(x, self.attention(y, mask, q_angles, k_angles), row_keys)
 
@@ -165,12 +165,12 @@ class Llama(nn.Cell):
     def embed(self, tokens):
         """Rows of the embedding for tokens, (rows,): (rows, D) float32."""
         if self.native:
-            return self.rows(self.embedding, tokens, self.rows.start, self.rows.buffer)
+            return self.rows(self.embedding, tokens, self.rows.start)
         return ops.gather(self.embedding, tokens, 0)
 
     def accumulate_into(self, buffer) -> None:
         """Let the native kernels add the embedding's gradient to a `GradientBuffer`."""
-        self.rows.accumulate(buffer.flat, buffer.claim(self.embedding))
+        self.rows.accumulate(buffer.claim(self.embedding))
         self.rows.set_start(buffer.start)
 
     def angles(self, batch, n_heads, time):

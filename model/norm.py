@@ -23,13 +23,13 @@ class RMSNorm(nn.Cell):
     def construct(self, x):
         """Normalise each row of x, (rows, D)."""
         if self.native:
-            return self.norm(x, self.weight, self.norm.buffer)[0]
+            return self.norm(x, self.weight)[0]
         return self.norm(x, self.weight)
 
     def add(self, x, h):
         """(x + h, and each row of it normalised), both (rows, D)."""
         if self.native:
-            s, y, _ = self.add_norm(x, h, self.weight, self.add_norm.buffer)
+            s, y, _ = self.add_norm(x, h, self.weight)
             return s, y
         s = x + h
         return s, self.norm(s, self.weight)
@@ -37,7 +37,7 @@ class RMSNorm(nn.Cell):
     def accumulate_into(self, buffer) -> None:
         """Let the native kernels add the gradient to a `GradientBuffer`."""
         for form in (self.norm, self.add_norm):
-            form.accumulate(buffer.flat, buffer.claim(self.weight))
+            form.accumulate(buffer.claim(self.weight))
 
 
 def rms_norm(dim: int, eps: float) -> nn.Cell:

@@ -10,7 +10,7 @@ from mindspore import ParameterTuple, nn, ops
 from training.config import TrainConfig
 from training.objectives.base import Objective
 from training.optimizers.registry import make_optimizer
-from training.parallel import World, all_reduce_sum, gradient_reducer
+from training.parallel import World, all_reduce_sum, gradient_reducer, launched
 
 _square_sum = ops.MultitypeFuncGraph("square_sum")
 _scaled = ops.MultitypeFuncGraph("scaled")
@@ -82,7 +82,6 @@ class NativeGradients(nn.Cell):
     skips_bad_steps = True
 
     def __init__(self, objective: Objective, config: TrainConfig, micro_batches: int, world: World):
-        from model.native.cells import operator
         from model.native.gradients import GradientBuffer
 
         super().__init__(auto_prefix=False)
@@ -91,9 +90,7 @@ class NativeGradients(nn.Cell):
         self.objective = objective.accumulating_into(self.buffer)
         self.weights = ParameterTuple([self.buffer.start, *self.buffer.unclaimed()])
         self.optimizer = make_optimizer(ParameterTuple(trained), config, world, self.buffer)
-        self.reduce = all_reduce_sum()
-        self.square_norm = operator("square_norm", lambda flat, done: done)
-        self.clear = operator("clear", lambda flat, done: done)
+        self.alone, self.reduce = not launched(), all_reduce_sum()
 
     def begin(self, gradients):
         """The kernels have added those of the weights they know; add the others."""
@@ -102,22 +99,26 @@ class NativeGradients(nn.Cell):
     add = begin
 
     def of_one(self, gradients):
-        """The buffer of a step of one micro-batch over all ranks, and a number: it is complete."""
-        done = self.begin(gradients)
-        return self.reduce(ops.depend(self.buffer.flat, done)), done
+        """A number that says the buffer has those of all ranks, after one micro-batch."""
+        return self.of_ranks(self.begin(gradients))
 
     def of_all(self, sums):
-        """The same for several; `sums` are known when all are added."""
-        done = sums[:1]
-        return self.reduce(ops.depend(self.buffer.flat, done)), done
+        """The same after several; `sums` are known when all are added."""
+        return self.of_ranks(sums[:1])
+
+    def of_ranks(self, done):
+        """Sum the buffer over all ranks."""
+        buffer = self.buffer
+        if self.alone:
+            return done
+        return buffer.put(buffer.whole, self.reduce(buffer.take(buffer.whole, done)))
 
     def norm(self, gradients):
         """sqrt(sum g^2) over all weights."""
-        return ops.sqrt(self.square_norm(*gradients).reshape(()))
+        return ops.sqrt(self.buffer.square_norm(self.buffer.whole, gradients).reshape(()))
 
     def apply(self, gradients, factor, norm, lr, step):
         """Update the weights by factor * gradients, and make the buffer zero again."""
-        flat, done = gradients
         good = ops.isfinite(norm).astype(norm.dtype)
-        done = self.optimizer(flat, factor, good, lr, step, ops.depend(done, norm))
-        return ops.depend(norm, self.clear(self.buffer.flat, done))
+        done = self.optimizer(factor, good, lr, step, gradients)
+        return ops.depend(norm, self.buffer.clear(self.buffer.whole, done))

@@ -27,7 +27,6 @@ from runs.device import select_device, select_dtype, select_kernels
 from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.banner import banner
-from training.config import TrainConfig
 from training.feeds.base import RankRows, batches
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers

@@ -1,1 +1,1 @@
-"""Kernels of the training step for the CPU, compiled by Numba and called inside MindSpore's graph."""
+"""Kernels of a training step on the CPU, compiled by Numba, called in MindSpore's graph."""

@@ -83,10 +83,10 @@ def softmax(S, first, rows, n, key, starts, lse, inverse):
 
 
 @fast
-def score_row(s, dp, l, d):
-    """dp <- P = exp(s - l), s <- dS = P (dp - d)."""
+def score_row(s, dp, log_sum, d):
+    """dp <- P = exp(s - log_sum), s <- dS = P (dp - d)."""
     for j in range(s.size):
-        p = exp(s[j] - l)
+        p = exp(s[j] - log_sum)
         s[j] = p * (dp[j] - d)
         dp[j] = p
 

@@ -128,6 +128,12 @@ def integers(context, i, size):
 
 
 @njit
+def place(context, i, j):
+    """Number j of tensor i, int64: an address in the buffer of gradients."""
+    return number_pointer(address(context, i))[j]
+
+
+@njit
 def matrix(context, i):
     """Tensor i, float32 of two axes."""
     shape = (extent(context, i, 0), extent(context, i, 1))

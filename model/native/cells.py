@@ -21,53 +21,49 @@ def operator(name: str, shapes, outputs: int = 1) -> ops.Custom:
 
 
 class Accumulating(nn.Cell):
-    """A cell whose weights' gradients may be summed in a buffer; it takes `buffer` as last input.
+    """A cell whose weights' gradients may be summed in a `GradientBuffer`.
 
-    MindSpore allows no Parameter inside a cell's own gradient, hence the input.
+    The buffer's memory is no Parameter: MindSpore allows none inside a cell's own gradient, and may
+    copy one that a graph reads after a kernel wrote to it. The kernels get addresses.
     """
 
     def __init__(self):
         super().__init__()
-        self.accumulates, self.trained = False, True
-        self.buffer, self.places = Tensor([0], mstype.float32), Tensor([0], mstype.int32)
+        self.accumulates, self.trained, self.places = False, True, None
 
-    def accumulate(self, buffer: Parameter, places: list[int] | None) -> None:
-        """Add the gradients of its weights to the buffer, at these places; None: has none."""
-        if places is None:
-            self.trained = False
-            return
-        # Not as a Parameter of this cell, which checkpoints of the network would hold.
-        object.__setattr__(self, "buffer", buffer)
-        self.accumulates, self.places = True, Tensor(places, mstype.int32)
+    def accumulate(self, places: list[int] | None) -> None:
+        """Add the gradients of its weights to what is at these addresses; None: it has none."""
+        self.accumulates, self.trained = places is not None, places is not None
+        self.places = places and Tensor(places, mstype.int64)
 
 
 class Product(Accumulating):
-    """x W^T: (x (R, I), W (O, I), buffer) -> (R, O)."""
+    """x W^T: (x (R, I), W (O, I)) -> (R, O)."""
 
     def __init__(self):
         super().__init__()
         self.forward = operator("linear_forward", lambda x, w: (x[0], w[0]))
         self.backward = operator("linear_backward", lambda dy, x, w: (x, w), outputs=2)
-        self.adding = operator("linear_accumulate", lambda dy, x, w, buffer, places: x)
+        self.adding = operator("linear_accumulate", lambda dy, x, w, places: x)
         self.frozen = operator("linear_frozen", lambda dy, w: (dy[0], w[1]))
 
-    def construct(self, x, w, buffer):
+    def construct(self, x, w):
         """Map x."""
         return self.forward(x, w)
 
-    def bprop(self, x, w, buffer, out, dout):
+    def bprop(self, x, w, out, dout):
         """Gradients of x and W."""
         if not self.trained:
             dx, dw = self.frozen(dout, w), ops.zeros_like(w)
         elif self.accumulates:
-            dx, dw = self.adding(dout, x, w, buffer, self.places), ops.zeros_like(w)
+            dx, dw = self.adding(dout, x, w, self.places), ops.zeros_like(w)
         else:
             dx, dw = self.backward(dout, x, w)
-        return dx, dw, ops.zeros_like(buffer)
+        return dx, dw
 
 
 class BiasProduct(Accumulating):
-    """x W^T + b: (x (R, I), W (O, I), b (O), buffer) -> (R, O)."""
+    """x W^T + b: (x (R, I), W (O, I), b (O)) -> (R, O)."""
 
     def __init__(self):
         super().__init__()
@@ -75,71 +71,71 @@ class BiasProduct(Accumulating):
         self.backward = operator(
             "linear_bias_backward", lambda dy, x, w: (x, w, (w[0],)), outputs=3
         )
-        self.adding = operator("linear_bias_accumulate", lambda dy, x, w, buffer, places: x)
+        self.adding = operator("linear_bias_accumulate", lambda dy, x, w, places: x)
         self.frozen = operator("linear_frozen", lambda dy, w: (dy[0], w[1]))
 
-    def construct(self, x, w, b, buffer):
+    def construct(self, x, w, b):
         """Map x."""
         return self.forward(x, w, b)
 
-    def bprop(self, x, w, b, buffer, out, dout):
+    def bprop(self, x, w, b, out, dout):
         """Gradients of x, W and b."""
         if not self.trained:
             dx, dw, db = self.frozen(dout, w), ops.zeros_like(w), ops.zeros_like(b)
         elif self.accumulates:
-            dx = self.adding(dout, x, w, buffer, self.places)
+            dx = self.adding(dout, x, w, self.places)
             dw, db = ops.zeros_like(w), ops.zeros_like(b)
         else:
             dx, dw, db = self.backward(dout, x, w)
-        return dx, dw, db, ops.zeros_like(buffer)
+        return dx, dw, db
 
 
 class Norm(Accumulating):
-    """RMSNorm: (x (R, D), w (D), buffer) -> y (R, D), and what the gradient needs."""
+    """RMSNorm: (x (R, D), w (D)) -> y (R, D), and what the gradient needs."""
 
     def __init__(self, eps: float):
         super().__init__()
         self.eps = Tensor([eps], mstype.float32)
         self.forward = operator("norm_forward", lambda x, w, eps: (x, (x[0],)), outputs=2)
         self.backward = operator("norm_backward", lambda x, w, r, dy: (x, w), outputs=2)
-        self.adding = operator("norm_accumulate", lambda x, w, r, dy, buffer, places: x)
+        self.adding = operator("norm_accumulate", lambda x, w, r, dy, places: x)
 
-    def construct(self, x, w, buffer):
+    def construct(self, x, w):
         """Normalise each row of x, and scale by w."""
         return self.forward(x, w, self.eps)
 
-    def bprop(self, x, w, buffer, out, dout):
+    def bprop(self, x, w, out, dout):
         """Gradients of x and w."""
         if self.accumulates:
-            dx = self.adding(x, w, out[1], dout[0], buffer, self.places)
+            dx = self.adding(x, w, out[1], dout[0], self.places)
             dw = ops.zeros_like(w)
         else:
             dx, dw = self.backward(x, w, out[1], dout[0])
-        return dx, dw, ops.zeros_like(buffer)
+        return dx, dw
 
 
 class AddNorm(Accumulating):
-    """(x (R, D), h (R, D), w (D), buffer) -> x + h, its RMSNorm, and what the gradient needs."""
+    """(x (R, D), h (R, D), w (D)) -> x + h, its RMSNorm, and what the gradient needs."""
 
     def __init__(self, eps: float):
         super().__init__()
         self.eps = Tensor([eps], mstype.float32)
         self.forward = operator("add_norm_forward", lambda x, h, w, eps: (x, x, (x[0],)), outputs=3)
         self.backward = operator("add_norm_backward", lambda s, w, r, ds, dy: (s, w), outputs=2)
-        self.adding = operator("add_norm_accumulate", lambda s, w, r, ds, dy, buffer, places: s)
+        self.adding = operator("add_norm_accumulate", lambda s, w, r, ds, dy, places: s)
 
-    def construct(self, x, h, w, buffer):
+    def construct(self, x, h, w):
         """Add h to the residual stream, and normalise that."""
         return self.forward(x, h, w, self.eps)
 
-    def bprop(self, x, h, w, buffer, out, dout):
+    def bprop(self, x, h, w, out, dout):
         """Gradients of x, h and w; those of x and h are one."""
         if self.accumulates:
-            dx = self.adding(out[0], w, out[2], dout[0], dout[1], buffer, self.places)
+            dx = self.adding(out[0], w, out[2], dout[0], dout[1], self.places)
             dw = ops.zeros_like(w)
         else:
             dx, dw = self.backward(out[0], w, out[2], dout[0], dout[1])
-        return dx, dx, dw, ops.zeros_like(buffer)
+        return dx, dx, dw
 
 
 class Gate(nn.Cell):
@@ -197,7 +193,7 @@ class Attention(nn.Cell):
 
 
 class Embedding(Accumulating):
-    """Rows of a table: (table (V, D), ids (R), start (1), buffer) -> (R, D).
+    """Rows of a table: (table (V, D), ids (R), start (1)) -> (R, D).
 
     The gradient of `start` is a number that is known when all gradients are in the buffer: those of
     the embedding are the last.
@@ -208,25 +204,25 @@ class Embedding(Accumulating):
         self.start = Tensor([0], mstype.float32)
         self.rows = ops.Gather()
         self.backward = operator("scatter", lambda dx, ids, table: table)
-        self.adding = operator("scatter_accumulate", lambda dx, ids, buffer, places: (1,))
+        self.adding = operator("scatter_accumulate", lambda dx, ids, places: (1,))
 
     def set_start(self, start: Parameter) -> None:
         """Whose gradient says that all others are in the buffer."""
         object.__setattr__(self, "start", start)
 
-    def construct(self, table, ids, start, buffer):
+    def construct(self, table, ids, start):
         """Look ids up."""
         return self.rows(table, ids, 0)
 
-    def bprop(self, table, ids, start, buffer, out, dout):
+    def bprop(self, table, ids, start, out, dout):
         """Gradients of the table, and of `start`."""
         if not self.trained:
             done, dtable = ops.depend(ops.zeros_like(start), dout), ops.zeros_like(table)
         elif self.accumulates:
-            done, dtable = self.adding(dout, ids, buffer, self.places), ops.zeros_like(table)
+            done, dtable = self.adding(dout, ids, self.places), ops.zeros_like(table)
         else:
             done, dtable = ops.zeros_like(start), self.backward(dout, ids, table)
-        return dtable, ops.zeros_like(ids), done, ops.zeros_like(buffer)
+        return dtable, ops.zeros_like(ids), done
 
 
 class Drop(nn.Cell):

@@ -11,6 +11,7 @@ from model.native.calls import (
     flag,
     floats,
     integers,
+    place,
     share,
     vector,
 )
@@ -21,7 +22,7 @@ TO_BUFFER = 1
 
 
 def scatter(context, part, parts):
-    """dx (R, D), ids (R), W (V, D) -> dW (V, D); or dx, ids, buffer, place -> done (1).
+    """dx (R, D), ids (R), W (V, D) -> dW (V, D); or dx, ids, place -> done (1).
 
     dW[ids] += dx, where dW begins with zeros, or with what the buffer holds.
     A part has every `parts`-th row of the table, since frequent ids are next to each other.
@@ -29,8 +30,8 @@ def scatter(context, part, parts):
     rows, dim = extent(context, 0, 0), extent(context, 0, 1)
     ids = integers(context, 1, rows)
     if flag(context):
-        table = address(context, 2) + FLOAT * integers(context, 3, 1)[0]
-        vector(context, 4, 1)[0] = ONE
+        table = place(context, 2, 0)
+        vector(context, 3, 1)[0] = ONE
     else:
         table = address(context, 3)
         for v in range(part, extent(context, 2, 0), parts):

@@ -11,10 +11,10 @@ ALIGNMENT = 16
 
 
 class GradientBuffer(nn.Cell):
-    """The gradients of `weights`, in their order, in one flat Parameter.
+    """The gradients of `weights`, in their order, in one flat array of this process.
 
-    Between two optimizer steps it holds zeros. `claim` hands a weight's place to the cell that adds
-    to it; of the weights that no cell has claimed, `collect` adds the gradients that a graph found.
+    Between two optimizer steps it holds zeros. `claim` hands a weight's address to the cell that
+    adds to it; of the weights that no cell has claimed, the graph gives gradients to be added.
 
     Args:
         weights: float32 Parameters that are trained.
@@ -24,41 +24,46 @@ class GradientBuffer(nn.Cell):
 
     def __init__(self, weights, table: Parameter):
         super().__init__(auto_prefix=False)
-        self.weights, self.table = list(weights), table
-        sizes = [-(-weight.size // ALIGNMENT) * ALIGNMENT for weight in self.weights]
-        self.places = [sum(sizes[:i]) for i in range(len(sizes))]
-        self.flat = Parameter(
-            Tensor(np.zeros(sum(sizes), np.float32)), name="gradients", requires_grad=False
-        )
+        self.all_weights, self.table = list(weights), table
+        sizes = [-(-weight.size // ALIGNMENT) * ALIGNMENT for weight in weights]
+        self.memory = np.zeros(sum(sizes) + ALIGNMENT, np.float32)
+        first = self.memory.ctypes.data
+        first += -first % (ALIGNMENT * self.memory.itemsize)
+        self.addresses = [first + self.memory.itemsize * sum(sizes[:i]) for i in range(len(sizes))]
+        self.whole = Tensor([first, sum(sizes)], mstype.int64)
         # Its gradient is known when those of all claimed weights are in the buffer.
         self.start = Parameter(Tensor([0], mstype.float32), name="gradients_start")
         self.claimed: set[int] = set()
-        self.add = operator("add_to_buffer", lambda gradient, flat, place: (1,))
+        self.add = operator("add_to_buffer", lambda gradient, place: (1,))
+        self.take = operator("take", lambda whole, done: (sum(sizes),))
+        self.put = operator("put", lambda whole, numbers: (1,))
+        self.square_norm = operator("square_norm", lambda whole, done: (1,))
+        self.clear = operator("clear", lambda whole, done: (1,))
 
-    def place(self, weight: Parameter) -> int:
+    def address(self, weight: Parameter) -> int:
         """Where the gradient of a weight begins."""
-        return self.places[self._index(weight)]
+        return self.addresses[self._index(weight)]
 
     def claim(self, *weights: Parameter | None) -> list[int] | None:
-        """The places of some weights, to which the caller adds from now on; None: not trained."""
+        """The addresses of weights to which the caller adds from now on; None: not trained."""
         indices = [self._index(weight) for weight in weights if weight is not None]
         if None in indices:
             return None
         self.claimed.update(indices)
-        return [self.places[i] for i in indices]
+        return [self.addresses[i] for i in indices]
 
     def _index(self, weight: Parameter) -> int | None:
-        found = [i for i, known in enumerate(self.weights) if known is weight]
+        found = [i for i, known in enumerate(self.all_weights) if known is weight]
         return found[0] if found else None
 
     def unclaimed(self) -> list[Parameter]:
-        """The weights whose gradients the graph has to give, for `collect`."""
-        rest = [i for i in range(len(self.weights)) if i not in self.claimed]
-        self.rest = [Tensor([self.places[i]], mstype.int32) for i in rest]
-        return [self.weights[i] for i in rest]
+        """The weights whose gradients the graph has to give, for `construct`."""
+        rest = [i for i in range(len(self.all_weights)) if i not in self.claimed]
+        self.rest = [Tensor([self.addresses[i]], mstype.int64) for i in rest]
+        return [self.all_weights[i] for i in rest]
 
     def construct(self, done, gradients):
         """Add the gradients of the unclaimed weights; returns a number that says all are in."""
         for gradient, place in zip(gradients, self.rest):
-            done = done + self.add(gradient.reshape(-1, 1), self.flat, place)
+            done = done + self.add(gradient.reshape(-1, 1), place)
         return done

@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
-import logging
 import os
 import platform
 import tempfile
@@ -17,8 +15,8 @@ from llvmlite import binding
 from mindspore import ops
 from numba import carray, cfunc, types
 
-from model.native.cache import executable_file, kept, user_folder
 from model.native import attention, embedding, gate, linear, loss, norm, optimizer
+from model.native.cache import executable_file, kept, user_folder
 from model.native.calls import (
     ADDRESSES,
     CONTEXT_NUMBERS,
@@ -79,6 +77,8 @@ def _kernels() -> dict[str, Kernel]:
         "linear_frozen": Kernel((linear.frozen,), **products),
         "square_norm": Kernel((optimizer.square_norm_part,), optimizer.square_norm),
         "clear": Kernel((optimizer.clear,)),
+        "take": Kernel((optimizer.take,)),
+        "put": Kernel((optimizer.put,)),
         "add_to_buffer": Kernel((optimizer.add_to_buffer,)),
         "adamw": Kernel((optimizer.adamw,)),
         "momentum": Kernel((optimizer.momentum,)),
@@ -178,7 +178,7 @@ class Library:
         return numbers
 
     def operator(self, name: str, shapes, dtypes) -> ops.Custom:
-        """The operator of a kernel; `shapes` and `dtypes` map those of its inputs to its outputs'."""
+        """The operator of a kernel; `shapes` maps its inputs' shapes to those of its outputs."""
         return ops.Custom(f"{self.path}:{name}", shapes, dtypes, "aot")
 
 

@@ -16,7 +16,7 @@ from model.native.calls import (
     extent,
     flag,
     floats,
-    integers,
+    place,
     product,
     product_transposed,
     share,
@@ -95,16 +95,13 @@ def backward(context, part, parts):
 
 
 def accumulate(context, part, parts):
-    """dy (R, O), x (R, I), W (O, I), buffer, places (1 or 2) -> dx (R, I); dW, [db] are added."""
+    """dy (R, O), x (R, I), W (O, I), places (1 or 2) -> dx (R, I); dW, [db] are added there."""
     rows, outer, inner = extent(context, 0, 0), extent(context, 0, 1), extent(context, 1, 1)
-    dy, x, w, buffer = (
-        address(context, 0), address(context, 1), address(context, 2), address(context, 3),
-    )  # fmt: skip
-    places = integers(context, 4, 2)
-    input_gradient(rows, outer, inner, dy, w, address(context, 5), part, parts)
-    weight_gradient(rows, outer, inner, dy, x, buffer + FLOAT * places[0], ONE, part, parts)
+    dy, x, w = address(context, 0), address(context, 1), address(context, 2)
+    input_gradient(rows, outer, inner, dy, w, address(context, 4), part, parts)
+    weight_gradient(rows, outer, inner, dy, x, place(context, 3, 0), ONE, part, parts)
     if flag(context):
-        bias_gradient(rows, outer, dy, buffer + FLOAT * places[1], part, parts)
+        bias_gradient(rows, outer, dy, place(context, 3, 1), part, parts)
 
 
 def frozen(context, part, parts):

@@ -28,6 +28,7 @@ from model.native.calls import (
     integers,
     launch,
     number_pointer,
+    place,
     product,
     product_transposed,
     share,
@@ -52,7 +53,7 @@ def exp_sum(x, m):
 
 
 def loss(context):
-    """h (R, D), W (V, D), y (R), [f (R)], [buffer, place] -> losses (R), [dh (R, D), [dW]], Z.
+    """h (R, D), W (V, D), y (R), [f (R)], [place] -> losses (R), [dh (R, D), [dW]], Z.
 
     Z is (chunk, V).
     """
@@ -66,6 +67,12 @@ def loss(context):
         launch(context, 1, parts)
         if flag(context):
             launch(context, 2, parts)
+
+
+@fast
+def outputs(context):
+    """The place of the first output, after the inputs that the flags tell of."""
+    return 3 + (flag(context) & GRADIENT) + (flag(context) & TO_BUFFER) // TO_BUFFER
 
 
 def logits(context, part, parts):
@@ -86,7 +93,7 @@ def rows_of_chunk(context, part, parts):
     rows, vocab = extent(context, 0, 0), extent(context, 1, 0)
     Z, targets = address(context, context[COUNT] - 1), integers(context, 2, rows)
     gradient = flag(context) != 0
-    losses = vector(context, 3 + (flag(context) & GRADIENT) + (flag(context) & TO_BUFFER), rows)
+    losses = vector(context, outputs(context), rows)
     begin, end = share(context[ROWS], part, parts)
     for r in range(begin, end):
         i = context[BEGIN] + r
@@ -108,11 +115,11 @@ def gradients(context, part, parts):
     dim, vocab, rows = extent(context, 0, 1), extent(context, 1, 0), context[ROWS]
     flags = flag(context)
     h = address(context, 0) + FLOAT * context[BEGIN] * dim
-    dh = address(context, 4 + (flags & TO_BUFFER) + 1) + FLOAT * context[BEGIN] * dim
+    dh = address(context, outputs(context) + 1) + FLOAT * context[BEGIN] * dim
     G, table = address(context, context[COUNT] - 1), address(context, 1)
     dtable = address(context, 6)
     if flags & TO_BUFFER:
-        dtable = address(context, 4) + FLOAT * integers(context, 5, 1)[0]
+        dtable = place(context, 4, 0)
     begin, end = share(rows, part, parts)
     if begin < end:
         product(

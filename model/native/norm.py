@@ -18,14 +18,13 @@ from model.native.calls import (
     PARTS,
     SCRATCH,
     ZERO,
-    address,
     extent,
     flag,
     floats,
-    integers,
     launch,
     matrix,
     number_pointer,
+    place,
     share,
     vector,
 )
@@ -85,15 +84,14 @@ def forward(context, part, parts):
 
 
 def backward(context):
-    """s (R, D), w (D), r (R), [ds (R, D)], dy (R, D), [buffer, place] -> ds' (R, D), [dw (D)]."""
+    """s (R, D), w (D), r (R), [ds (R, D)], dy (R, D), [place] -> ds' (R, D), [dw (D)]."""
     dim, parts = extent(context, 0, 1), number_pointer(context[KERNEL])[PARTS]
     sums = np.zeros(parts * dim, np.float32)
     context[SCRATCH] = sums.ctypes.data
     launch(context, 0, parts)
     last = context[COUNT] - 1
     if flag(context) & TO_BUFFER:
-        place = integers(context, last - 1, 1)[0]
-        dw = floats(address(context, last - 2) + FLOAT * place, dim)
+        dw = floats(place(context, last - 1, 0), dim)
     else:
         dw = vector(context, last, dim)
         fill(dw, ZERO)
@@ -107,7 +105,7 @@ def backward_rows(context, part, parts):
     residual = flag(context) & WITH_RESIDUAL
     s, w, r = matrix(context, 0), vector(context, 1, dim), vector(context, 2, rows)
     ds, dy = matrix(context, 3), matrix(context, 3 + residual)
-    dx = matrix(context, 4 + residual + (flag(context) & TO_BUFFER))  # the flag is 2
+    dx = matrix(context, 4 + residual + (flag(context) & TO_BUFFER) // TO_BUFFER)
     dw = floats(context[SCRATCH] + FLOAT * part * dim, dim)
     begin, end = share(rows, part, parts)
     for i in range(begin, end):

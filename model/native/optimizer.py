@@ -1,7 +1,7 @@
 """Norm of the gradient, AdamW and Muon in few passes over all weights.
 
-All gradients are in one buffer. `places` has four numbers for each weight: where its gradient
-begins in the buffer, how many of its numbers are updated here (all, or this rank's part), the first
+All gradients are in one buffer. `places` has four numbers for each weight: the address of its
+gradient, how many of its numbers are updated here (all, or this rank's part), the first
 of them, and whether it is decayed. `scalars` are
 
     factor (what gradients are multiplied by), good (1, or 0: the step changes nothing),
@@ -24,16 +24,16 @@ from model.native.calls import (
     double_pointer,
     extent,
     floats,
-    integers,
     launch,
     number_pointer,
+    place,
     product,
     product_transposed,
     share,
     transposed_product,
     vector,
 )
-from model.native.rows import add, fast, fill, scale, square_sum
+from model.native.rows import add, copy, fast, fill, scale, square_sum
 
 PIECE = 4096
 """Numbers that are summed in float32; sums of pieces are added in float64."""
@@ -45,7 +45,7 @@ A, B, C = np.float32(3.4445), np.float32(-4.7750), np.float32(2.0315)
 
 
 def square_norm(context):
-    """buffer, done (1) -> the sum of its squares (1)."""
+    """buffer (address, size), done (1) -> the sum of its squares (1)."""
     parts = number_pointer(context[KERNEL])[PARTS]
     sums = np.zeros(parts, np.float64)
     context[SCRATCH] = sums.ctypes.data
@@ -58,28 +58,41 @@ def square_norm(context):
 
 def square_norm_part(context, part, parts):
     """The sum of a part, in the driver's memory."""
-    begin, end = share(extent(context, 0, 0), part, parts)
-    x, total = vector(context, 0, extent(context, 0, 0)), 0.0
+    begin, end = share(place(context, 0, 1), part, parts)
+    x, total = floats(place(context, 0, 0), place(context, 0, 1)), 0.0
     for i in range(begin, end, PIECE):
         total += np.float64(square_sum(x[i : min(i + PIECE, end)]))
     double_pointer(context[SCRATCH])[part] = total
 
 
 def clear(context, part, parts):
-    """buffer, done (1) -> done (1): the buffer is filled with zeros."""
-    size = extent(context, 0, 0)
+    """buffer (address, size), done (1) -> done (1): the buffer is filled with zeros."""
+    begin, end = share(place(context, 0, 1), part, parts)
+    fill(floats(place(context, 0, 0), place(context, 0, 1))[begin:end], ZERO)
+    vector(context, 2, 1)[0] = ONE
+
+
+def take(context, part, parts):
+    """buffer (address, size), done (1) -> a copy of the buffer (size)."""
+    size = place(context, 0, 1)
     begin, end = share(size, part, parts)
-    fill(vector(context, 0, size)[begin:end], ZERO)
+    copy(vector(context, 2, size)[begin:end], floats(place(context, 0, 0), size)[begin:end])
+
+
+def put(context, part, parts):
+    """buffer (address, size), numbers (size) -> done (1): the buffer holds the numbers."""
+    size = place(context, 0, 1)
+    begin, end = share(size, part, parts)
+    copy(floats(place(context, 0, 0), size)[begin:end], vector(context, 1, size)[begin:end])
     vector(context, 2, 1)[0] = ONE
 
 
 def add_to_buffer(context, part, parts):
-    """gradient (rows, columns), buffer, place -> done (1): the gradient is added to its place."""
+    """gradient (rows, columns), place -> done (1): the gradient is added to its place."""
     size = extent(context, 0, 0) * extent(context, 0, 1)
     begin, end = share(size, part, parts)
-    place = address(context, 1) + FLOAT * integers(context, 2, 1)[0]
-    add(floats(place, size)[begin:end], vector(context, 0, size)[begin:end])
-    vector(context, 3, 1)[0] = ONE
+    add(floats(place(context, 1, 0), size)[begin:end], vector(context, 0, size)[begin:end])
+    vector(context, 2, 1)[0] = ONE
 
 
 @fast
@@ -95,23 +108,23 @@ def adamw_row(w, m, v, g, factor, lr, decay, beta1, beta2, eps):
 
 
 def adamw(context, part, parts):
-    """buffer, scalars (7), places (4 n), done, weights, m, v (n each) -> done (1).
+    """scalars (7), places (4 n), done, weights, m, v (n each) -> done (1).
 
     lr, decay and eps hold the corrections of bias (training/optimizers/adamw.py); own scalars are
     beta1, beta2, eps.
     """
-    n = (context[COUNT] - 5) // 3
-    s, places = vector(context, 1, OWN + 3), integers(context, 2, 4 * n)
-    vector(context, 4 + 3 * n, 1)[0] = ONE
+    n = (context[COUNT] - 4) // 3
+    s = vector(context, 0, OWN + 3)
+    vector(context, 3 + 3 * n, 1)[0] = ONE
     if s[GOOD] == ZERO:
         return
     for i in range(n):
-        place, size, first = places[4 * i], places[4 * i + 1], places[4 * i + 2]
-        decay = s[DECAY] if places[4 * i + 3] else ZERO
+        size, first = place(context, 1, 4 * i + 1), place(context, 1, 4 * i + 2)
+        decay = s[DECAY] if place(context, 1, 4 * i + 3) else ZERO
         begin, end = share(size, part, parts)
-        w = floats(address(context, 4 + i) + FLOAT * first, size)
-        g = floats(address(context, 0) + FLOAT * (place + first), size)
-        m, v = vector(context, 4 + n + i, size), vector(context, 4 + 2 * n + i, size)
+        w = floats(address(context, 3 + i) + FLOAT * first, size)
+        g = floats(place(context, 1, 4 * i) + FLOAT * first, size)
+        m, v = vector(context, 3 + n + i, size), vector(context, 3 + 2 * n + i, size)
         adamw_row(
             w[begin:end], m[begin:end], v[begin:end], g[begin:end],
             s[FACTOR], s[RATE], decay, s[OWN], s[OWN + 1], s[OWN + 2],
@@ -126,17 +139,18 @@ def momentum_row(m, g, factor, momentum):
 
 
 def momentum(context, part, parts):
-    """buffer, scalars (5), places (4 n), done, m (n) -> done (1): the first half of Muon."""
-    n = context[COUNT] - 5
-    s, places = vector(context, 1, OWN + 1), integers(context, 2, 4 * n)
-    vector(context, 4 + n, 1)[0] = ONE
+    """scalars (5), places (4 n), done, m (n) -> done (1): the first half of Muon."""
+    n = context[COUNT] - 4
+    s = vector(context, 0, OWN + 1)
+    vector(context, 3 + n, 1)[0] = ONE
     if s[GOOD] == ZERO:
         return
     for i in range(n):
-        place, size, first = places[4 * i], places[4 * i + 1], places[4 * i + 2]
+        size, first = place(context, 1, 4 * i + 1), place(context, 1, 4 * i + 2)
         begin, end = share(size, part, parts)
-        g = floats(address(context, 0) + FLOAT * (place + first), size)
-        momentum_row(vector(context, 4 + i, size)[begin:end], g[begin:end], s[FACTOR], s[OWN])
+        g = floats(place(context, 1, 4 * i) + FLOAT * first, size)
+        m = vector(context, 3 + i, size)
+        momentum_row(m[begin:end], g[begin:end], s[FACTOR], s[OWN])
 
 
 @fast
@@ -161,14 +175,14 @@ def add_diagonal(q, side, value):
 
 
 def muon(context):
-    """buffer, scalars (5), places (4 n), done, weights, m (n each) -> done (1).
+    """scalars (5), places (4 n), done, weights, m (n each) -> done (1).
 
     w <- (1 - lr decay) w - lr 0.2 sqrt(max(rows, columns)) O(factor g + momentum m), each matrix
     by one core; own scalar: momentum.
     """
-    n = (context[COUNT] - 5) // 2
-    vector(context, 4 + 2 * n, 1)[0] = ONE
-    if vector(context, 1, OWN + 1)[GOOD] != ZERO:
+    n = (context[COUNT] - 4) // 2
+    vector(context, 3 + 2 * n, 1)[0] = ONE
+    if vector(context, 0, OWN + 1)[GOOD] != ZERO:
         launch(context, 0, n)
 
 
@@ -178,16 +192,16 @@ def muon_matrix(context, i, n):
     With r = sqrt(c), s = b / 2 r and d = a - s^2, and X scaled by sqrt(r), a round is
     X <- ((Q + s)^2 + d) X with Q = X X^T, or X ((X^T X + s)^2 + d) if X is tall.
     """
-    rows, columns = extent(context, 4 + i, 0), extent(context, 4 + i, 1)
+    rows, columns = extent(context, 3 + i, 0), extent(context, 3 + i, 1)
     size, side, tall = rows * columns, min(rows, columns), rows > columns
-    s, place = vector(context, 1, OWN + 1), integers(context, 2, 4 * n)[4 * i]
+    s = vector(context, 0, OWN + 1)
     memory = np.empty(2 * size + 2 * side * side, np.float32)
     x, y, q, p = (
         memory[:size], memory[size : 2 * size],
         memory[2 * size : 2 * size + side * side], memory[2 * size + side * side :],
     )  # fmt: skip
-    g = floats(address(context, 0) + FLOAT * place, size)
-    look_ahead(x, vector(context, 4 + n + i, size), g, s[FACTOR], s[OWN])
+    g = floats(place(context, 1, 4 * i), size)
+    look_ahead(x, vector(context, 3 + n + i, size), g, s[FACTOR], s[OWN])
     total = 0.0
     for begin in range(0, size, PIECE):
         total += np.float64(square_sum(x[begin : min(begin + PIECE, size)]))
@@ -213,5 +227,5 @@ def muon_matrix(context, i, n):
             product(side, columns, side, p.ctypes.data, side, at, columns, to, columns, ZERO)
         x, y = y, x
     rate = s[RATE] * np.float32(0.2 * np.sqrt(max(rows, columns))) / np.float32(np.sqrt(root))
-    step_row(vector(context, 4 + i, size), x, ONE - s[RATE] * s[DECAY], rate)
+    step_row(vector(context, 3 + i, size), x, ONE - s[RATE] * s[DECAY], rate)
     memory[0] = ZERO  # it lives until here

@@ -2,9 +2,8 @@
 
 Weights and moments have the names and shapes of the plain forms, so a run may change from one form
 to the other. A step whose gradient is not finite is left out by the kernel itself. Each cell is
-called with (gradients, factor, good, lr, step, done): the flat buffer, what its numbers are to be
-multiplied by, 1 or 0 for whether they are finite, and a number that says they are all there; it
-returns such a number.
+called with (factor, good, lr, step, done): what the gradients in the buffer are to be multiplied
+by, 1 or 0 for whether they are finite, and a number that says they are there; it returns one.
 """
 
 import numpy as np
@@ -30,10 +29,10 @@ class NativeAdamW(AdamW):
     def __init__(self, parameters, config: TrainConfig, sharers: World, buffer: GradientBuffer):
         super().__init__(parameters, config, sharers)
         self.decay = config.weight_decay
-        self.places = Tensor(places_of(self, buffer, self.m), mstype.int32)
+        self.places = Tensor(places_of(self, buffer, self.m), mstype.int64)
         self.apply = operator("adamw", one_number)
 
-    def construct(self, gradients, factor, good, lr, step, done):
+    def construct(self, factor, good, lr, step, done):
         """Apply one update."""
         t = step.astype(mstype.float32) + 1.0
         root_c2 = ops.sqrt(1.0 - ops.pow(self.beta2, t))
@@ -43,7 +42,7 @@ class NativeAdamW(AdamW):
             (factor, good, lr * ratio, self.decay / ratio, *betas, self.eps * root_c2)
         )
         moments = (*self.weights, *self.m, *self.v)
-        done = self.apply(gradients, scalars, self.places, done, *moments)
+        done = self.apply(scalars, self.places, done, *moments)
         if self.gather is None:
             return done
         for i, weight in enumerate(self.weights):
@@ -60,23 +59,23 @@ class NativeMuon(Muon):
         super().__init__(parameters, config, sharers)
         others = [parameters[i] for i in self.others]
         self.adamw = NativeAdamW(others, config, sharers, buffer)
-        self.places = Tensor(places_of(self, buffer, self.m), mstype.int32)
+        self.places = Tensor(places_of(self, buffer, self.m), mstype.int64)
         self.advance_all = operator("momentum", one_number)
         self.apply = operator("muon", one_number)
 
-    def construct(self, gradients, factor, good, lr, step, done):
+    def construct(self, factor, good, lr, step, done):
         """Apply one update."""
-        done = self.adamw(gradients, factor, good, lr, step, done)
+        done = self.adamw(factor, good, lr, step, done)
         constants = ops.ones_like(lr) * self.decay, ops.ones_like(lr) * self.momentum
         scalars = ops.stack((factor, good, lr, *constants))
-        done = self.advance_all(gradients, scalars, self.places, done, *self.m)
+        done = self.advance_all(scalars, self.places, done, *self.m)
         whole = ()
         for i, weight in enumerate(self.weights):
             moment = self.m[i]
             if moment.shape != weight.shape:
                 moment = self.whole(ops.depend(moment, done), weight.shape)
             whole += (moment,)
-        return self.apply(gradients, scalars, self.places, done, *self.weights, *whole)
+        return self.apply(scalars, self.places, done, *self.weights, *whole)
 
 
 def places_of(optimizer, buffer: GradientBuffer, moments) -> np.ndarray:
@@ -84,8 +83,8 @@ def places_of(optimizer, buffer: GradientBuffer, moments) -> np.ndarray:
     numbers = []
     for weight, moment in zip(optimizer.weights, moments):
         own = optimizer.sharers.rank * moment.size if moment.size < weight.size else 0
-        numbers += [buffer.place(weight), moment.size, own, int(weight.ndim > 1)]
-    return np.array(numbers, np.int32)
+        numbers += [buffer.address(weight), moment.size, own, int(weight.ndim > 1)]
+    return np.array(numbers, np.int64)
 
 
 NATIVE_OPTIMIZERS = {"adamw": NativeAdamW, "muon": NativeMuon}
