@@ -15,7 +15,7 @@ class Linear(nn.Cell):
         self, in_dim: int, out_dim: int, compute_dtype, bias: bool = False, native: bool = False
     ):
         super().__init__()
-        self.compute_dtype = compute_dtype
+        self.compute_dtype, self.native = compute_dtype, native
         self.weight = Parameter(Tensor(np.zeros((out_dim, in_dim), np.float32)))
         self.bias = Parameter(Tensor(np.zeros(out_dim, np.float32))) if bias else None
         self.product = product(compute_dtype, bias, native)
@@ -25,6 +25,10 @@ class Linear(nn.Cell):
         if self.bias is None:
             return self.product(x, self.weight)
         return self.product(x, self.weight, self.bias)
+
+    def another_product(self) -> nn.Cell:
+        """The form of a product beside this one, without a bias."""
+        return product(self.compute_dtype, False, self.native)
 
     def accumulate_into(self, buffer) -> None:
         """Let the native kernels add the gradients to a `GradientBuffer`."""

@@ -136,7 +136,8 @@ class Llama(nn.Cell):
         native: bool = False,
     ):
         super().__init__()
-        self.config, self.compute_dtype, self.native = config, compute_dtype, native
+        self.config, self.compute_dtype = config, compute_dtype
+        self.native = self.native_attention = native
         rows = (config.padded_vocab_size, config.dim)
         self.embedding = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
         self.dropout = None
@@ -180,7 +181,7 @@ class Llama(nn.Cell):
 
     def all_angles(self, batch, time):
         """The angles of queries and keys as attention takes them."""
-        if self.native:
+        if self.native_attention:
             tables = (self.cos[:time], self.sin[:time])
             return tables, tables
         heads, kv_heads = self.config.n_heads, self.config.n_kv_heads
