@@ -39,13 +39,13 @@ class Head(nn.Cell):
 def cross_entropy(head: Head, frozen_table: bool = False) -> nn.Cell:
     """The form of the summed loss that suits a head: a cell of (h, table, targets, weight)."""
     if head.native:
-        return NativeCrossEntropy(frozen_table)
+        return NativeCrossEntropy()
     return CrossEntropy(head, frozen_table=frozen_table)
 
 
-def token_log_probs(head: Head) -> nn.Cell:
+def token_log_probs(head: Head, frozen_table: bool = False) -> nn.Cell:
     """The form of the log-probabilities that suits a head: a cell of (h, table, targets)."""
-    return NativeTokenLogProbs() if head.native else TokenLogProbs(head)
+    return NativeTokenLogProbs() if head.native else TokenLogProbs(head, frozen_table=frozen_table)
 
 
 class PlainCrossEntropy(nn.Cell):
