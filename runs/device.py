@@ -55,19 +55,20 @@ def select_dtype(name: str, target: str):
     return getattr(mstype, name)
 
 
-def select_kernels(name: str, dtype) -> tuple[bool, str]:
+def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, str]:
     """Whether the network takes the native kernels, and what the log says of it.
 
     Args:
         name: the recipe's `train.kernels`.
         dtype: mindspore type of the matrix products.
+        reason: why they cannot be used, if the caller knows one.
 
     Raises:
         UserError: the recipe asks for native kernels, and something is in the way.
     """
     if name == "plain":
         return False, "plain kernels (as train.kernels says)"
-    reason = obstacle(dtype)
+    reason = reason or obstacle(dtype)
     if reason is None:
         return True, "native kernels"
     if name == "native":

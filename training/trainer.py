@@ -89,7 +89,10 @@ def prepare(recipe: Recipe) -> PreparedRun:
         tokenizer=dataclasses.replace(recipe.tokenizer, kind=tokenizer.kind),
     )
     feed = STAGES[recipe.objective.kind].feed(recipe, tokenizer, template)
-    run, kernels = open_run(recipe, tokenizer), select_kernels(recipe.train.kernels, dtype)
+    run = open_run(recipe, tokenizer)
+    shared = world.size > 1 and recipe.train.shard_optimizer
+    reason = "ranks share the moments" if shared else None
+    kernels = select_kernels(recipe.train.kernels, dtype, reason)
     return PreparedRun(run, tokenizer, template, feed, target, dtype, world, *kernels)
 
 

@@ -4,6 +4,8 @@ Weights and moments have the names and shapes of the plain forms, so a run may c
 to the other. A step whose gradient is not finite is left out by the kernel itself. Each cell is
 called with (factor, good, lr, step, done): what the gradients in the buffer are to be multiplied
 by, 1 or 0 for whether they are finite, and a number that says they are there; it returns one.
+Ranks that share the moments take the plain forms: a graph that also assigns to a weight gives the
+kernels a copy of it.
 """
 
 import numpy as np
@@ -42,18 +44,11 @@ class NativeAdamW(AdamW):
             (factor, good, lr * ratio, self.decay / ratio, *betas, self.eps * root_c2)
         )
         moments = (*self.weights, *self.m, *self.v)
-        done = self.apply(scalars, self.places, done, *moments)
-        if self.gather is None:
-            return done
-        for i, weight in enumerate(self.weights):
-            if self.m[i].shape != weight.shape:
-                own = self.own(ops.depend(weight, done))
-                done = ops.depend(done, ops.assign(weight, self.whole(own, weight.shape)))
-        return done
+        return self.apply(scalars, self.places, done, *moments)
 
 
 class NativeMuon(Muon):
-    """Muon in two kernels, between which ranks that share the moments put them together."""
+    """Muon in two kernels: the momentum of all matrices, then each matrix by one core."""
 
     def __init__(self, parameters, config: TrainConfig, sharers: World, buffer: GradientBuffer):
         super().__init__(parameters, config, sharers)
@@ -69,13 +64,7 @@ class NativeMuon(Muon):
         constants = ops.ones_like(lr) * self.decay, ops.ones_like(lr) * self.momentum
         scalars = ops.stack((factor, good, lr, *constants))
         done = self.advance_all(scalars, self.places, done, *self.m)
-        whole = ()
-        for i, weight in enumerate(self.weights):
-            moment = self.m[i]
-            if moment.shape != weight.shape:
-                moment = self.whole(ops.depend(moment, done), weight.shape)
-            whole += (moment,)
-        return self.apply(scalars, self.places, done, *self.weights, *whole)
+        return self.apply(scalars, self.places, done, *self.weights, *self.m)
 
 
 def places_of(optimizer, buffer: GradientBuffer, moments) -> np.ndarray:
