@@ -14,12 +14,14 @@ def main() -> int:
     options = parse_options(description=__doc__)
     prepare_environment(options.run or Path(Recipe.out_dir))
     # MindSpore reads its environment when it is imported.
+    from mindspore import dtype as mstype
+
     from evaluation.compare import compare
     from evaluation.evaluate import Evaluation
     from evaluation.exams.idiom_table import learns_idioms
     from generation.play import play
     from generation.writer import Writer
-    from runs.device import select_device
+    from runs.device import select_device, select_kernels
     from runs.run import Run, newest_run
     from serving.terminal import converse
     from serving.web import serve
@@ -29,7 +31,8 @@ def main() -> int:
     run = Run.open(options.run or newest_run(Recipe.out_dir), options.overrides)
     config = run.recipe.eval
     select_device(run.recipe.train.device)
-    network, tokenizer = run.load_model(weights=config.weights), run.tokenizer()
+    native, _ = select_kernels(run.recipe.train.kernels, mstype.float32)
+    network, tokenizer = run.load_model(weights=config.weights, native=native), run.tokenizer()
     step = run.chosen_checkpoint.step
     told = f"{run.path}: {run.recipe.model.n_params():,} parameters, step {step:,}"
     if config.weights == "int8":

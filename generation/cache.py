@@ -55,15 +55,16 @@ class Prefill(nn.Cell):
         """
         network, (batch, length) = self.network, tokens.shape
         mask = network.mask(self.segment_ids)
-        q_angles = network.angles(batch, network.config.n_heads, length)
-        k_angles = network.angles(batch, network.config.n_kv_heads, length)
-        x = network.embed(tokens.reshape(-1))
+        q_angles, k_angles = network.all_angles(batch, length)
+        cache_angles = network.angles(batch, network.config.n_kv_heads, length)
+        x, added = network.embed(tokens.reshape(-1)), None
         for layer, keys, values in zip(network.layers, self.keys, self.values):
-            q, k, v = layer.attention.project(layer.attention_norm(x), batch, q_angles, k_angles)
-            self.scatter(keys, self.rows, k.reshape(-1, k.shape[3]).astype(mstype.float32))
-            self.scatter(values, self.rows, v.reshape(-1, v.shape[3]).astype(mstype.float32))
-            x = layer.merge(x, layer.attention.mix(q, k, v, mask))
-        h = network.norm(ops.gather(x, last, 0))
+            x, y = layer.enter(x, added)
+            q, k, v = layer.attention.project(y)
+            for kept, new in zip((keys, values), layer.attention.cached(k, v, cache_angles)):
+                self.scatter(kept, self.rows, new.reshape(-1, new.shape[3]).astype(mstype.float32))
+            x, added = layer.merge(x, layer.attention.mix(q, k, v, mask, q_angles, k_angles))
+        h = network.norm(ops.gather(x, last, 0) + ops.gather(added, last, 0))
         return network.logits(h)
 
 

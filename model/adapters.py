@@ -30,19 +30,23 @@ class LoraLinear(nn.Cell):
     def __init__(self, linear: Linear, config: AdapterConfig):
         super().__init__()
         out_dim, in_dim = linear.weight.shape
-        self.compute_dtype, self.scale = linear.compute_dtype, config.scale
-        self.weight, self.bias, self.matmul = linear.weight, linear.bias, linear.matmul
+        self.scale, self.product = config.scale, linear.product
+        self.weight, self.bias = linear.weight, linear.bias
+        self.low, self.high = linear.another_product(), linear.another_product()
         self.lora_a = Parameter(Tensor(np.zeros((config.rank, in_dim), np.float32)))
         self.lora_b = Parameter(Tensor(np.zeros((out_dim, config.rank), np.float32)))
 
     def construct(self, x):
         """Map x, (rows, in) -> (rows, out) in the compute type."""
-        x = x.astype(self.compute_dtype)
-        y = self.matmul(x, self.weight.astype(self.compute_dtype))
-        if self.bias is not None:
-            y = y + self.bias.astype(self.compute_dtype)
-        low = self.matmul(x, self.lora_a.astype(self.compute_dtype)) * self.scale
-        return y + self.matmul(low, self.lora_b.astype(self.compute_dtype))
+        weights = (self.weight,) if self.bias is None else (self.weight, self.bias)
+        low = self.low(x, self.lora_a) * self.scale
+        return self.product(x, *weights) + self.high(low, self.lora_b)
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the native kernels add the gradients to a `GradientBuffer`."""
+        self.product.accumulate(buffer.claim(self.weight, self.bias))
+        self.low.accumulate(buffer.claim(self.lora_a))
+        self.high.accumulate(buffer.claim(self.lora_b))
 
     def merged_weight(self) -> np.ndarray:
         """W + (alpha / r) B A, the weight of the `Linear` that gives the same: (out, in)."""

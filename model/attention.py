@@ -42,8 +42,10 @@ def attention(config: ModelConfig, compute_dtype) -> nn.Cell:
     return CpuAttention(config.head_dim) if on_cpu() else PlainAttention(config.head_dim)
 
 
-def attention_mask(config: ModelConfig, compute_dtype) -> nn.Cell:
+def attention_mask(config: ModelConfig, compute_dtype, native: bool = False) -> nn.Cell:
     """What makes the mask for `attention` of the same arguments: a cell of segment_ids, (B, T)."""
+    if native:
+        return Segments()
     if _fused(config, compute_dtype):
         return FlashMask(config.document_mask)
     return AttentionBias(config)
@@ -51,6 +53,14 @@ def attention_mask(config: ModelConfig, compute_dtype) -> nn.Cell:
 
 def _fused(config: ModelConfig, compute_dtype) -> bool:
     return on_ascend() and fits_kernel(config.head_dim, compute_dtype)
+
+
+class Segments(nn.Cell):
+    """The document numbers as they are, (B T): what the native kernel takes for a mask."""
+
+    def construct(self, segment_ids):
+        """One axis for segment_ids, (B, T)."""
+        return segment_ids.reshape(-1)
 
 
 class AttentionBias(nn.Cell):

@@ -20,15 +20,22 @@ class Dropout(nn.Cell):
     of a row; a key is a random odd number for each row and each place of use.
     """
 
-    def __init__(self, rate: float, seq_len: int, dim: int):
+    def __init__(self, rate: float, seq_len: int, dim: int, native: bool = False):
         super().__init__()
+        self.native = native
         self.threshold, self.scale = round(rate * 2**32) - 2**31, 1 / (1 - rate)
         codes = np.random.default_rng(CODES_SEED).integers(-(2**31), 2**31, (1, seq_len * dim))
         self.codes = Tensor((codes | 1).astype(np.int32))
+        if native:
+            from model.native.cells import Drop
+
+            self.form = Drop(self.threshold, self.scale)
 
     def construct(self, x, row_keys, salt):
         """Drop elements of x, (B T, D) float32; row_keys is (B,) int32, salt names the place."""
         keys = mix(row_keys + salt) * 2 + 1
+        if self.native:
+            return self.form(x, self.codes, keys)
         size = x.size // keys.size
         keep = ops.greater_equal(self.codes[:, :size] * keys.reshape(-1, 1), self.threshold)
         return ops.select(keep.reshape(x.shape), x * self.scale, ops.zeros_like(x))

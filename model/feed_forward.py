@@ -9,20 +9,26 @@ from model.linear import Linear
 class FeedForward(nn.Cell):
     """w2(silu(w1 x) * w3 x), for x of shape (rows, D)."""
 
-    def __init__(self, dim: int, hidden_dim: int, compute_dtype, dense=Linear):
+    def __init__(
+        self, dim: int, hidden_dim: int, compute_dtype, dense=Linear, native: bool = False
+    ):
         super().__init__()
         self.w1 = dense(dim, hidden_dim, compute_dtype)
         self.w2 = dense(hidden_dim, dim, compute_dtype)
         self.w3 = dense(dim, hidden_dim, compute_dtype)
-        self.gate = swiglu()
+        self.gate = swiglu(native)
 
     def construct(self, x):
         """Map x, (rows, D) -> (rows, D)."""
         return self.w2(self.gate(self.w1(x), self.w3(x)))
 
 
-def swiglu() -> nn.Cell:
+def swiglu(native: bool = False) -> nn.Cell:
     """The form of the gate that suits the device target: a cell of (a, b)."""
+    if native:
+        from model.native.cells import Gate
+
+        return Gate()
     return CpuSwiGLU() if on_cpu() else PlainSwiGLU()
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from mindspore import dtype as mstype
 from mindspore import nn, ops
 
+from model.linear import product
+
 BYTES_FLOAT32 = 4
 CHUNK_BYTES = 128 << 20
 # The smallest normal float32: keeps log() finite where a probability underflows.
@@ -24,15 +26,26 @@ def chunk_rows(rows: int, vocab_size: int, chunk_bytes: int = CHUNK_BYTES) -> in
 class Head(nn.Cell):
     """logits = h table^T, the product in the compute type, the result in float32."""
 
-    def __init__(self, compute_dtype):
+    def __init__(self, compute_dtype, native: bool = False):
         super().__init__()
-        self.compute_dtype = compute_dtype
-        self.product = ops.MatMul(transpose_b=True)
+        self.compute_dtype, self.native = compute_dtype, native
+        self.product = product(compute_dtype, False, native)
 
     def construct(self, h, table):
         """Logits of every id: (rows, V) float32."""
-        h, table = h.astype(self.compute_dtype), table.astype(self.compute_dtype)
         return self.product(h, table).astype(mstype.float32)
+
+
+def cross_entropy(head: Head, frozen_table: bool = False) -> nn.Cell:
+    """The form of the summed loss that suits a head: a cell of (h, table, targets, weight)."""
+    if head.native:
+        return NativeCrossEntropy()
+    return CrossEntropy(head, frozen_table=frozen_table)
+
+
+def token_log_probs(head: Head, frozen_table: bool = False) -> nn.Cell:
+    """The form of the log-probabilities that suits a head: a cell of (h, table, targets)."""
+    return NativeTokenLogProbs() if head.native else TokenLogProbs(head, frozen_table=frozen_table)
 
 
 class PlainCrossEntropy(nn.Cell):
@@ -186,3 +199,46 @@ class TokenLogProbs(PlainTokenLogProbs):
             return ops.concat(dhs), ops.zeros_like(table), ops.zeros_like(targets)
         dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), weighted)
         return ops.concat(dhs), dtable, ops.zeros_like(targets)
+
+
+class NativeTokenLogProbs(nn.Cell):
+    """The same by the native kernel, its logits made again for the gradient."""
+
+    def __init__(self):
+        super().__init__()
+        from model.native.loss_cells import TokenLosses
+
+        self.losses = TokenLosses()
+
+    def construct(self, h, table, targets):
+        """Log-probability of each row's target."""
+        return -self.losses(h, table, targets)[0]
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the kernel add the table's gradient to a `GradientBuffer`."""
+        self.losses.accumulate(buffer.claim(buffer.table))
+
+
+class NativeCrossEntropy(NativeTokenLogProbs):
+    """The summed loss by the native kernel.
+
+    Told to accumulate, it is for training alone: gradients are made in the forward pass.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.summed = None
+
+    def construct(self, h, table, targets, weight):
+        """Weighted sum of the losses in nats, and what the gradient needs."""
+        if self.summed is not None:
+            return self.summed(h, table, targets, weight)
+        losses = self.losses(h, table, targets)[0]
+        return ops.reduce_sum(losses * weight), None
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the kernel add the table's gradient to a `GradientBuffer`, in the forward pass."""
+        from model.native.loss_cells import SummedLoss
+
+        self.summed = SummedLoss()
+        self.summed.accumulate(buffer.claim(buffer.table))

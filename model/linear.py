@@ -11,16 +11,56 @@ class Linear(nn.Cell):
     master copy serves every precision.
     """
 
-    def __init__(self, in_dim: int, out_dim: int, compute_dtype, bias: bool = False):
+    def __init__(
+        self, in_dim: int, out_dim: int, compute_dtype, bias: bool = False, native: bool = False
+    ):
         super().__init__()
-        self.compute_dtype = compute_dtype
+        self.compute_dtype, self.native = compute_dtype, native
         self.weight = Parameter(Tensor(np.zeros((out_dim, in_dim), np.float32)))
         self.bias = Parameter(Tensor(np.zeros(out_dim, np.float32))) if bias else None
-        self.matmul = ops.MatMul(transpose_b=True)
+        self.product = product(compute_dtype, bias, native)
 
     def construct(self, x):
         """Map x, (rows, in) -> (rows, out) in the compute type."""
-        y = self.matmul(x.astype(self.compute_dtype), self.weight.astype(self.compute_dtype))
-        if self.bias is not None:
-            y = y + self.bias.astype(self.compute_dtype)
-        return y
+        if self.bias is None:
+            return self.product(x, self.weight)
+        return self.product(x, self.weight, self.bias)
+
+    def another_product(self) -> nn.Cell:
+        """The form of a product beside this one, without a bias."""
+        return product(self.compute_dtype, False, self.native)
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the native kernels add the gradients to a `GradientBuffer`."""
+        self.product.accumulate(buffer.claim(self.weight, self.bias))
+
+
+def product(compute_dtype, bias: bool, native: bool) -> nn.Cell:
+    """The product's form: a cell of (x, weight), or of (x, weight, bias)."""
+    if native:
+        from model.native.cells import BiasProduct, Product
+
+        return BiasProduct() if bias else Product()
+    return PlainBiasProduct(compute_dtype) if bias else PlainProduct(compute_dtype)
+
+
+class PlainProduct(nn.Cell):
+    """The reference form, its gradient derived automatically."""
+
+    def __init__(self, compute_dtype):
+        super().__init__()
+        self.compute_dtype = compute_dtype
+        self.matmul = ops.MatMul(transpose_b=True)
+
+    def construct(self, x, weight):
+        """x W^T."""
+        return self.matmul(x.astype(self.compute_dtype), weight.astype(self.compute_dtype))
+
+
+class PlainBiasProduct(PlainProduct):
+    """The same with a bias."""
+
+    def construct(self, x, weight, bias):
+        """x W^T + b."""
+        y = self.matmul(x.astype(self.compute_dtype), weight.astype(self.compute_dtype))
+        return y + bias.astype(self.compute_dtype)

@@ -4,6 +4,7 @@ Shape letters: B batch, T time, D width, H query heads, K key-value heads, G = H
 V vocabulary. The residual stream is kept as (B T, D), in float32.
 """
 
+import functools
 import zlib
 
 import numpy as np
@@ -25,66 +26,90 @@ INIT_STD = 0.02
 class Attention(nn.Cell):
     """Grouped-query self-attention with rotary positions."""
 
-    def __init__(self, config: ModelConfig, compute_dtype, dense=Linear):
+    def __init__(self, config: ModelConfig, compute_dtype, dense=Linear, native: bool = False):
         super().__init__()
         self.n_heads, self.n_kv_heads = config.n_heads, config.n_kv_heads
-        self.head_dim = config.head_dim
+        self.head_dim, self.native = config.head_dim, native
         bias = config.attention_bias
         self.wq = dense(config.dim, config.dim, compute_dtype, bias)
         self.wk = dense(config.dim, config.kv_dim, compute_dtype, bias)
         self.wv = dense(config.dim, config.kv_dim, compute_dtype, bias)
         self.wo = dense(config.dim, config.dim, compute_dtype)
         self.turn = rotary()
-        self.attend = attention(config, compute_dtype)
+        if native:
+            from model.native.cells import Attention as NativeAttention
+
+            self.attend = NativeAttention(config.n_heads, config.head_dim, config.document_mask)
+        else:
+            self.attend = attention(config, compute_dtype)
 
     def heads(self, x, batch, n_heads):
         """(B T, n C) -> (B, n, T, C)."""
         return x.reshape(batch, -1, n_heads, self.head_dim).transpose(0, 2, 1, 3)
 
-    def project(self, x, batch, q_angles, k_angles):
-        """Rotated queries (B, H, T, C) and keys (B, K, T, C), and values (B, K, T, C)."""
-        q = self.turn(self.heads(self.wq(x), batch, self.n_heads), *q_angles)
-        k = self.turn(self.heads(self.wk(x), batch, self.n_kv_heads), *k_angles)
-        return q, k, self.heads(self.wv(x), batch, self.n_kv_heads)
+    def project(self, x):
+        """Queries (B T, H C), keys and values (B T, K C), not rotated."""
+        return self.wq(x), self.wk(x), self.wv(x)
 
-    def mix(self, q, k, v, mask):
-        """Attend and project back: (B T, D)."""
+    def cached(self, k, v, angles):
+        """Keys, rotated, and values as a cache has them, both (B, K, T, C)."""
+        batch = angles[0].shape[0]
+        k = self.turn(self.heads(k, batch, self.n_kv_heads), *angles)
+        return k, self.heads(v, batch, self.n_kv_heads)
+
+    def mix(self, q, k, v, mask, q_angles, k_angles):
+        """Rotate, attend as the batch's mask allows, and project back: (B T, D).
+
+        The angles are pairs of cosines and sines, (B, H, T, C/2) and (B, K, T, C/2), or the tables
+        themselves, (T, C/2), for the native kernel.
+        """
+        if self.native:
+            return self.wo(self.attend(q, k, v, *q_angles, mask)[0])
+        q = self.turn(self.heads(q, q_angles[0].shape[0], self.n_heads), *q_angles)
+        k, v = self.cached(k, v, k_angles)
         out = self.attend(q, k, v, mask).transpose(0, 2, 1, 3)
         return self.wo(out.reshape(out.shape[0] * out.shape[1], -1))
 
     def construct(self, x, mask, q_angles, k_angles):
-        """Attend within x, (B T, D), as the batch's mask allows: (B T, D).
-
-        The angles are pairs of cosines and sines, (B, H, T, C/2) and (B, K, T, C/2).
-        """
-        q, k, v = self.project(x, q_angles[0].shape[0], q_angles, k_angles)
-        return self.mix(q, k, v, mask)
+        """Attend within x, (B T, D): (B T, D)."""
+        q, k, v = self.project(x)
+        return self.mix(q, k, v, mask, q_angles, k_angles)
 
 
 class Block(nn.Cell):
     """x + attention(norm(x)), then x + feed_forward(norm(x)).
 
-    What is added goes through `dropout`, if there are keys for it; `number` counts the blocks.
+    What a block adds last is left to whatever norm comes next, since adding and normalising are one
+    pass over memory. It goes through `dropout`, if there are keys for it; `number` counts the
+    blocks.
     """
 
-    def __init__(self, config: ModelConfig, compute_dtype, dense=Linear, dropout=None, number=0):
+    def __init__(
+        self, config: ModelConfig, compute_dtype, dense=Linear, dropout=None, number=0, native=False
+    ):
         super().__init__()
         self.dropout, self.salts = dropout, (2 * number + 1, 2 * number + 2)
-        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
-        self.attention = Attention(config, compute_dtype, dense)
-        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
-        self.feed_forward = FeedForward(config.dim, config.hidden_dim, compute_dtype, dense)
+        self.attention_norm = RMSNorm(config.dim, config.norm_eps, native)
+        self.attention = Attention(config, compute_dtype, dense, native)
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps, native)
+        self.feed_forward = FeedForward(config.dim, config.hidden_dim, compute_dtype, dense, native)
 
-    def construct(self, x, mask, q_angles, k_angles, row_keys=None):
-        """Map the residual stream, (B T, D) -> (B T, D)."""
-        h = self.attention(self.attention_norm(x), mask, q_angles, k_angles)
-        return self.merge(x, h, row_keys)
+    def construct(self, x, added, mask, q_angles, k_angles, row_keys=None):
+        """Map the residual stream and what is to be added to it, (B T, D) or None, to both."""
+        x, y = self.enter(x, added)
+        return self.merge(x, self.attention(y, mask, q_angles, k_angles), row_keys)
+
+    def enter(self, x, added):
+        """The residual stream with `added` in it, and the attention's input: both (B T, D)."""
+        if added is None:
+            return x, self.attention_norm(x)
+        return self.attention_norm.add(x, added)
 
     def merge(self, x, h, row_keys=None):
-        """Add the attention's output h, then the feed-forward, to the residual stream: (B T, D)."""
-        x = x + self.drop(h.astype(mstype.float32), row_keys, 0)
-        h = self.feed_forward(self.ffn_norm(x)).astype(mstype.float32)
-        return x + self.drop(h, row_keys, 1)
+        """Add the attention's output h; returns the residual stream, and what is to be added."""
+        x, y = self.ffn_norm.add(x, self.drop(h.astype(mstype.float32), row_keys, 0))
+        h = self.feed_forward(y).astype(mstype.float32)
+        return x, self.drop(h, row_keys, 1)
 
     def drop(self, h, row_keys, place):
         """What the residual stream gets of h, (B T, D)."""
@@ -98,39 +123,69 @@ class Llama(nn.Cell):
         config: the shape; `vocab_size` must be known.
         compute_dtype: mindspore type of the matrix products; all else is float32.
         seed: of the initial weights; None: zeros, for weights that are put in later.
+        native: take the kernels of model/native, which need the CPU and float32.
     """
 
     dense, table_dtype = Linear, np.float32
 
-    def __init__(self, config: ModelConfig, compute_dtype=mstype.float32, seed: int | None = 0):
+    def __init__(
+        self,
+        config: ModelConfig,
+        compute_dtype=mstype.float32,
+        seed: int | None = 0,
+        native: bool = False,
+    ):
         super().__init__()
         self.config, self.compute_dtype = config, compute_dtype
+        self.native = self.native_attention = native
         rows = (config.padded_vocab_size, config.dim)
         self.embedding = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
         self.dropout = None
         if config.dropout:
-            self.dropout = Dropout(config.dropout, config.max_seq_len, config.dim)
-        parts = (config, compute_dtype, self.dense, self.dropout)
-        self.layers = nn.CellList([Block(*parts, number) for number in range(config.n_layers)])
-        self.norm = RMSNorm(config.dim, config.norm_eps)
+            self.dropout = Dropout(config.dropout, config.max_seq_len, config.dim, native)
+        dense = functools.partial(self.dense, native=True) if native else self.dense
+        parts = (config, compute_dtype, dense, self.dropout)
+        self.layers = nn.CellList(
+            [Block(*parts, number, native) for number in range(config.n_layers)]
+        )
+        self.norm = RMSNorm(config.dim, config.norm_eps, native)
         self.output = self.embedding
         if not config.tie_embeddings:
             self.output = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
-        self.head = Head(compute_dtype)
+        self.head = Head(compute_dtype, native)
         cos, sin = rope_tables(config)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
-        self.mask = attention_mask(config, compute_dtype)
+        self.mask = attention_mask(config, compute_dtype, native)
+        if native:
+            from model.native.cells import Embedding
+
+            self.rows = Embedding()
         if seed is not None:
             initialise(self, seed)
 
     def embed(self, tokens):
         """Rows of the embedding for tokens, (rows,): (rows, D) float32."""
+        if self.native:
+            return self.rows(self.embedding, tokens, self.rows.start)
         return ops.gather(self.embedding, tokens, 0)
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the native kernels add the embedding's gradient to a `GradientBuffer`."""
+        self.rows.accumulate(buffer.claim(self.embedding))
+        self.rows.set_start(buffer.start)
 
     def angles(self, batch, n_heads, time):
         """Cosines and sines of the positions, each (B, n, T, C/2), for n heads."""
         shape = (batch, n_heads, time, self.config.head_dim // 2)
         return ops.broadcast_to(self.cos[:time], shape), ops.broadcast_to(self.sin[:time], shape)
+
+    def all_angles(self, batch, time):
+        """The angles of queries and keys as attention takes them."""
+        if self.native_attention:
+            tables = (self.cos[:time], self.sin[:time])
+            return tables, tables
+        heads, kv_heads = self.config.n_heads, self.config.n_kv_heads
+        return self.angles(batch, heads, time), self.angles(batch, kv_heads, time)
 
     def construct(self, tokens, segment_ids, row_keys=None):
         """Final normalised hidden states of tokens, (B, T): (B T, D) float32.
@@ -140,16 +195,13 @@ class Llama(nn.Cell):
         Angles are spread to full shape, and the mask is made, once for all layers: the CPU
         multiplies equal shapes much faster than it broadcasts.
         """
-        batch, time = tokens.shape
-        mask = self.mask(segment_ids)
-        q_angles = self.angles(batch, self.config.n_heads, time)
-        k_angles = self.angles(batch, self.config.n_kv_heads, time)
-        x = self.embed(tokens.reshape(-1))
+        mask, (q_angles, k_angles) = self.mask(segment_ids), self.all_angles(*tokens.shape)
+        x, added = self.embed(tokens.reshape(-1)), None
         if row_keys is not None:
             x = self.dropout(x, row_keys, 0)
         for layer in self.layers:
-            x = layer(x, mask, q_angles, k_angles, row_keys)
-        return self.norm(x)
+            x, added = layer(x, added, mask, q_angles, k_angles, row_keys)
+        return self.norm.add(x, added)[1]
 
     def logits(self, h):
         """Logits of the next id after hidden states h, (rows, D): (rows, V) float32."""

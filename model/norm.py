@@ -9,14 +9,35 @@ from model.device import on_cpu
 class RMSNorm(nn.Cell):
     """x / sqrt(mean(x^2) + eps) * weight, for x of shape (rows, D); float32 in, float32 out."""
 
-    def __init__(self, dim: int, eps: float):
+    def __init__(self, dim: int, eps: float, native: bool = False):
         super().__init__()
         self.weight = Parameter(Tensor(np.ones(dim, np.float32)))
-        self.norm = rms_norm(dim, eps)
+        self.native = native
+        if native:
+            from model.native.cells import AddNorm, Norm
+
+            self.norm, self.add_norm = Norm(eps), AddNorm(eps)
+        else:
+            self.norm = rms_norm(dim, eps)
 
     def construct(self, x):
         """Normalise each row of x, (rows, D)."""
+        if self.native:
+            return self.norm(x, self.weight)[0]
         return self.norm(x, self.weight)
+
+    def add(self, x, h):
+        """(x + h, and each row of it normalised), both (rows, D)."""
+        if self.native:
+            s, y, _ = self.add_norm(x, h, self.weight)
+            return s, y
+        s = x + h
+        return s, self.norm(s, self.weight)
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the native kernels add the gradient to a `GradientBuffer`."""
+        for form in (self.norm, self.add_norm):
+            form.accumulate(buffer.claim(self.weight))
 
 
 def rms_norm(dim: int, eps: float) -> nn.Cell:

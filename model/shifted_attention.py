@@ -116,6 +116,8 @@ def use_shifted_attention(network: nn.Cell, group: int) -> None:
         raise ValueError("adapter.attention_group wants two heads or more, model.n_heads is 1")
     for layer in network.layers:
         layer.attention.attend = ShiftedAttention(config.head_dim, group)
+        layer.attention.native = False
+    network.native_attention = False
     network.mask = Documents(config.document_mask)
 
 

@@ -8,6 +8,7 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from common.errors import UserError
+from model.native.symbols import obstacle
 
 TARGETS = ("Ascend", "GPU", "CPU")
 DEFAULT_DTYPE = {"Ascend": "bfloat16", "GPU": "float16", "CPU": "float32"}
@@ -52,6 +53,27 @@ def select_dtype(name: str, target: str):
             "use float32 there"
         )
     return getattr(mstype, name)
+
+
+def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, str]:
+    """Whether the network takes the native kernels, and what the log says of it.
+
+    Args:
+        name: the recipe's `train.kernels`.
+        dtype: mindspore type of the matrix products.
+        reason: why they cannot be used, if the caller knows one.
+
+    Raises:
+        UserError: the recipe asks for native kernels, and something is in the way.
+    """
+    if name == "plain":
+        return False, "plain kernels (as train.kernels says)"
+    reason = reason or obstacle(dtype)
+    if reason is None:
+        return True, "native kernels"
+    if name == "native":
+        raise UserError(f"train.kernels is native, but {reason}; set it to auto or plain")
+    return False, f"plain kernels (auto: {reason})"
 
 
 class _Product(nn.Cell):

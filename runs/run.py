@@ -123,10 +123,13 @@ class Run:
         best.check()
         return best
 
-    def load_model(self, compute_dtype=mstype.float32, weights: str = "float32") -> Llama:
+    def load_model(
+        self, compute_dtype=mstype.float32, weights: str = "float32", native: bool = False
+    ) -> Llama:
         """The network with the weights of the chosen checkpoint, in float32 or as int8.
 
-        An adapter is merged into its base.
+        An adapter is merged into its base. `native`: with the kernels of model/native, which int8
+        has none of.
 
         Raises:
             UserError: there is no such checkpoint, it does not fit the recipe, or the base of its
@@ -138,7 +141,7 @@ class Run:
             shapes = network.weight_shapes()
             network.fill(open_weights(checkpoint, shapes, recipe.model, recipe.adapter))
             return network
-        network = Llama(recipe.model, compute_dtype, seed=None)
+        network = Llama(recipe.model, compute_dtype, seed=None, native=native)
         parameters = list(network.get_parameters())
         shapes = {parameter.name: parameter.shape for parameter in parameters}
         read = open_weights(checkpoint, shapes, recipe.model, recipe.adapter)

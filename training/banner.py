@@ -23,7 +23,7 @@ def banner(prepared: PreparedRun) -> list[str]:
     ranks = f"{world.size} ranks" if world.size > 1 else "1 process"
     memory = estimate_memory(model, config, prepared.micro_batches > 1, world)
     return [
-        f"device {device}, {ranks}, products in {dtype}, all else in float32",
+        f"device {device}, {ranks}, products in {dtype}, all else in float32, {prepared.kernels}",
         f"model: dim {model.dim}, {model.n_layers} layers, {model.n_heads} heads, "
         f"{model.n_kv_heads} key-value heads, context {model.max_seq_len}, "
         f"vocabulary {model.vocab_size:,} padded to {model.padded_vocab_size:,}",

@@ -36,6 +36,10 @@ class PreparedRun:
     dtype: mstype.Type
     """of the matrix products"""
     world: World
+    native: bool = False
+    """whether the network has the native kernels"""
+    kernels: str = "plain kernels"
+    """which kernels, and why, in words"""
 
     def __post_init__(self):
         """Make sure that the ranks can share a step."""

@@ -1,33 +1,19 @@
 """One training step as one compiled graph: loss, gradient, clipping, update."""
 
 import numpy as np
-from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from model.dropout import row_keys
 from training.config import TrainConfig
+from training.gradients import NativeGradients, PlainGradients
 from training.objectives.base import Objective
-from training.optimizers.registry import make_optimizer
-from training.parallel import World, all_reduce_sum, gradient_reducer
+from training.parallel import World, all_reduce_sum
 from training.schedule import learning_rates
 
 GROWTH_INTERVAL = 1000
 """Good steps in a row after which the loss scale of float16 doubles."""
 MAX_LOSS_SCALE = 2.0**24
-
-_square_sum = ops.MultitypeFuncGraph("square_sum")
-_scaled = ops.MultitypeFuncGraph("scaled")
-
-
-@_square_sum.register("Tensor")
-def _square_sum_of(x):
-    # Rows first: the CPU's sum over all axes at once runs on one core, and loses digits.
-    return ops.reduce_sum(ops.reduce_sum(ops.square(x), -1))
-
-
-@_scaled.register("Tensor", "Tensor")
-def _scaled_by(factor, x):
-    return x * factor
 
 
 class ScaledLoss(nn.Cell):
@@ -69,8 +55,12 @@ class TrainStep(nn.Cell):
         dynamic_scale: bool = False,
         world: World | None = None,
         drops: bool = False,
+        native: bool = False,
     ):
-        """`drops`: the objective takes keys of the network's dropout as one more input."""
+        """`drops`: the objective takes keys of the network's dropout as one more input.
+
+        `native`: its network has the native kernels, and so has the update.
+        """
         super().__init__(auto_prefix=False)
         self.micro_batches, self.dynamic_scale = micro_batches, dynamic_scale
         self.grad_clip = config.grad_clip
@@ -82,19 +72,16 @@ class TrainStep(nn.Cell):
         self.learning_rates = Tensor(learning_rates(config))
         self.has_measures = len(objective.measures) > 0
         self.drops, self.seed, self.world = drops, config.seed % 2**31, world or World()
-        weights = ParameterTuple(objective.trainable_params())
-        self.optimizer = make_optimizer(weights, config, self.world)
-        self.reduce_gradients = gradient_reducer(weights)
+        form = NativeGradients if native else PlainGradients
+        self.gradients = form(objective, config, micro_batches, self.world)
+        self.optimizer = self.gradients.optimizer
         self.reduce_sums = all_reduce_sum()
-        self.grad = ops.value_and_grad(
-            ScaledLoss(objective, self.loss_scale), None, weights, has_aux=True
-        )
-        self.map = ops.HyperMap()
+        loss = ScaledLoss(self.gradients.objective, self.loss_scale)
+        self.grad = ops.value_and_grad(loss, None, self.gradients.weights, has_aux=True)
         if micro_batches > 1:
             self.micro = _state("micro", 0, mstype.int32)
             n_sums = 2 + len(objective.measures)
             self.sums = _state("accumulated_sums", np.zeros(n_sums, np.float32))
-            self.accumulated = weights.clone("accumulated", init="zeros")
 
     def construct(self, *batch):
         """Accumulate one micro-batch, the objective's columns; update when the step's last is in.
@@ -105,19 +92,15 @@ class TrainStep(nn.Cell):
             batch += (self.dropout_keys(batch[0].shape[0]),)
         (_, sums), gradients = self.grad(*batch)
         if self.micro_batches == 1:
-            return self.update(gradients, sums)
+            return self.update(self.gradients.of_one(gradients), sums)
         if self.micro == 0:
-            ops.assign(self.sums, sums)
-            for accumulated, gradient in zip(self.accumulated, gradients):
-                ops.assign(accumulated, gradient)
+            ops.assign(self.sums, ops.depend(sums, self.gradients.begin(gradients)))
         else:
-            ops.assign_add(self.sums, sums)
-            for accumulated, gradient in zip(self.accumulated, gradients):
-                ops.assign_add(accumulated, gradient)
+            ops.assign_add(self.sums, ops.depend(sums, self.gradients.add(gradients)))
         ops.assign_add(self.micro, 1)
         result = self.outputs(self.sums, self.loss_scale, self.loss_scale)
         if self.micro == self.micro_batches:
-            result = self.update(self.accumulated, self.sums)
+            result = self.update(self.gradients.of_all(self.sums), self.sums)
             ops.assign(self.micro, 0)
         return result
 
@@ -130,14 +113,17 @@ class TrainStep(nn.Cell):
         return row_keys(self.seed, self.step, places)
 
     def update(self, gradients, sums):
-        """Reduce over ranks, clip to the norm, and let the optimizer change the weights."""
-        gradients, sums = self.reduce_gradients(gradients), self.reduce_sums(sums)
+        """Clip to the norm, and let the optimizer change the weights."""
+        sums = self.reduce_sums(sums)
         unscale = 1.0 / (sums[1] * self.loss_scale)
-        norm = ops.sqrt(ops.addn(self.map(_square_sum, gradients))) * unscale
+        norm = self.gradients.norm(gradients) * unscale
         lr = self.learning_rates[self.step]
+        factor = unscale * ops.minimum(1.0, self.grad_clip / (norm + 1e-6))
+        if self.gradients.skips_bad_steps:
+            norm = self.gradients.apply(gradients, factor, norm, lr, self.updates)
         if ops.isfinite(norm):
-            factor = unscale * ops.minimum(1.0, self.grad_clip / (norm + 1e-6))
-            self.optimizer(self.map(ops.partial(_scaled, factor), gradients), lr, self.updates)
+            if not self.gradients.skips_bad_steps:
+                norm = self.gradients.apply(gradients, factor, norm, lr, self.updates)
             ops.assign_add(self.updates, 1)
             ops.assign(self.bad_steps, 0)
             ops.assign_add(self.good_steps, 1)

@@ -23,11 +23,10 @@ from runs.checkpoint import (
     load_parameters,
     load_values,
 )
-from runs.device import select_device, select_dtype
+from runs.device import select_device, select_dtype, select_kernels
 from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.banner import banner
-from training.config import TrainConfig
 from training.feeds.base import RankRows, batches
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
@@ -92,7 +91,10 @@ def prepare(recipe: Recipe) -> PreparedRun:
     )
     feed = STAGES[recipe.objective.kind].feed(recipe, tokenizer, template)
     run = open_run(recipe, tokenizer)
-    return PreparedRun(run, tokenizer, template, feed, target, dtype, world)
+    shared = world.size > 1 and recipe.train.shard_optimizer
+    reason = "ranks share the moments" if shared else None
+    kernels = select_kernels(recipe.train.kernels, dtype, reason)
+    return PreparedRun(run, tokenizer, template, feed, target, dtype, world, *kernels)
 
 
 def open_tokenizer(recipe: Recipe) -> tuple[Tokenizer, ChatTemplate | None]:
@@ -125,7 +127,7 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     lines = banner(prepared) + (initial.lines if initial else [])
     for line in lines:
         log.info(line)
-    network = make_network(prepared.model, prepared.dtype, prepared.config)
+    network = make_network(prepared)
     stage = STAGES[run.recipe.objective.kind]
     objective = stage.objective(network, run.recipe.objective)
     step_cell = make_step(prepared, objective)
@@ -135,7 +137,7 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
         initial.fill(network)
     reference = None
     if stage.needs_reference(run.recipe.objective):
-        reference = make_network(prepared.model, prepared.dtype, prepared.config)
+        reference = make_network(prepared)
         initial.fill(reference)
     prepared.feed.attach(network, reference, world)
     if world.rank == 0:
@@ -148,9 +150,10 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     return 128 + stop.number if stop.name else 0
 
 
-def make_network(model: ModelConfig, dtype, config: TrainConfig) -> Llama:
+def make_network(prepared: PreparedRun) -> Llama:
     """A network with random weights; `train.recompute` is put into effect."""
-    network = Llama(model, dtype, config.seed)
+    config = prepared.config
+    network = Llama(prepared.model, prepared.dtype, config.seed, prepared.native)
     if config.recompute:
         for block in network.layers:
             block.recompute()
@@ -161,8 +164,9 @@ def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
     """The training step of an objective, its state as before the first step."""
     half, drops = prepared.dtype == mstype.float16, prepared.model.dropout > 0
     step_cell = TrainStep(
-        objective, prepared.config, prepared.micro_batches, half, prepared.world, drops
-    )
+        objective, prepared.config, prepared.micro_batches, half, prepared.world, drops,
+        prepared.native,
+    )  # fmt: skip
     log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
     return step_cell
 

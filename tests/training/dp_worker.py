@@ -27,6 +27,8 @@ def main() -> None:
     file = TokenFile.open(data)
     kinds = {"plain": {}, "sharded": {"shard_optimizer": True}}
     kinds["muon"] = {"optimizer": "muon", "shard_optimizer": True}
+    kinds["native"] = {"kernels": "native"}
+    kinds["native-muon"] = {"optimizer": "muon", "kernels": "native"}
     for kind, options in kinds.items():
         values = train(file, world, **options)
         np.savez(f"{output}-{kind}-{world.rank}.npz", **values)
@@ -41,10 +43,11 @@ def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
     One more step is bad on the last rank only, and must be skipped by all.
     """
     shape = {"dim": 16, "n_layers": 1, "n_heads": 2, "max_seq_len": SEQ_LEN, "vocab_size": 64}
-    network = Llama(ModelConfig(**shape, dropout=0.1))
+    native = options.get("kernels") == "native"
+    network = Llama(ModelConfig(**shape, dropout=0.1), native=native)
     config = TrainConfig(max_steps=STEPS + 1, warmup_steps=0, learning_rate=1e-2, **options)
     objective, feed = NextToken(network), TokenFeed(file, file, SEQ_LEN, 2, 1)
-    step = TrainStep(objective, config, world=world, drops=True)
+    step = TrainStep(objective, config, world=world, drops=True, native=native)
     rows = STEPS * GLOBAL_BATCH // world.size
     own = RankRows(feed, 0, rows, world.rank, world.size)
     micro_batch = GLOBAL_BATCH // world.size

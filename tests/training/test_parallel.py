@@ -46,7 +46,7 @@ def results(repo, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
-KINDS = pytest.mark.parametrize("kind", ["plain", "sharded", "muon"])
+KINDS = pytest.mark.parametrize("kind", ["plain", "sharded", "muon", "native", "native-muon"])
 
 
 @KINDS

@@ -22,3 +22,14 @@ class Objective(nn.Cell):
         """The network's parameters keep their names."""
         super().__init__(auto_prefix=False)
         self.network = network
+
+    def accumulating_into(self, buffer) -> "Objective":
+        """The same for training with native kernels, which add gradients to a `GradientBuffer`.
+
+        It is another cell, since what it does in the forward pass is not for an evaluation.
+        """
+        twin = type(self)(self.network)
+        for _, cell in twin.cells_and_names():
+            if hasattr(cell, "accumulate_into"):
+                cell.accumulate_into(buffer)
+        return twin

@@ -2,7 +2,7 @@
 
 from mindspore import ops
 
-from model.head import CrossEntropy
+from model.head import cross_entropy
 from model.llama import Llama
 from training.objectives.base import Objective
 
@@ -20,7 +20,7 @@ class NextToken(Objective):
     def __init__(self, network: Llama):
         super().__init__(network)
         frozen = not network.output.requires_grad
-        self.cross_entropy = CrossEntropy(network.head, frozen_table=frozen)
+        self.cross_entropy = cross_entropy(network.head, frozen_table=frozen)
 
     def construct(self, tokens, targets, loss_weight, segment_ids, row_keys=None):
         """All columns are (B, T), loss_weight float32, the others int32.

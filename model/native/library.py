@@ -1,0 +1,218 @@
+"""The kernels by name: compiled or loaded, and callable from MindSpore's graph."""
+
+import contextlib
+import functools
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import numpy as np
+from llvmlite import binding
+from mindspore import ops
+from numba import carray, cfunc, types
+
+from model.native import attention, embedding, gate, linear, loss, norm, optimizer
+from model.native.cache import executable_file, kept, user_folder
+from model.native.calls import (
+    ADDRESSES,
+    CONTEXT_NUMBERS,
+    COUNT,
+    DRIVER,
+    FUNCTION_NUMBERS,
+    FUNCTIONS,
+    KERNEL,
+    PARTS,
+    RUNNING,
+    SHAPES,
+    Numbers,
+    address_of,
+    call_body,
+    call_driver,
+    launch,
+    number_pointer,
+)
+from model.native.stub import shared_object
+from model.native.symbols import addresses
+
+BODY = types.void(Numbers, types.int64, types.int64)
+DRIVE = types.void(Numbers)
+ENTRY = types.int32(
+    types.int32, types.voidptr, types.voidptr, types.voidptr, types.voidptr, types.voidptr,
+    types.voidptr,
+)  # fmt: skip
+COPY_FUNCTOR = 2
+"""The operation of a std::function's manager that copies it."""
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel: the stages of its work, and how it is cut."""
+
+    stages: tuple
+    driver: object = None
+    flag: int = 0
+    parts_a_core: int = 4
+    """parts of each stage for each processor; products pay for each part, other work does not"""
+
+
+def _kernels() -> dict[str, Kernel]:
+    """All kernels by the names that operators call them by."""
+    attention_parts = {"parts_a_core": 8}
+    products = {"parts_a_core": 1}
+    named = {
+        "gate_forward": Kernel((gate.forward,)),
+        "gate_backward": Kernel((gate.backward,)),
+        "drop": Kernel((embedding.drop,)),
+        "scatter": Kernel((embedding.scatter,)),
+        "scatter_accumulate": Kernel((embedding.scatter,), flag=embedding.TO_BUFFER),
+        "linear_frozen": Kernel((linear.frozen,), **products),
+        "square_norm": Kernel((optimizer.square_norm_part,), optimizer.square_norm),
+        "clear": Kernel((optimizer.clear,)),
+        "take": Kernel((optimizer.take,)),
+        "put": Kernel((optimizer.put,)),
+        "add_to_buffer": Kernel((optimizer.add_to_buffer,)),
+        "adamw": Kernel((optimizer.adamw,)),
+        "momentum": Kernel((optimizer.momentum,)),
+        "muon": Kernel((optimizer.muon_matrix,), optimizer.muon),
+    }
+    for bias, name in ((0, "linear"), (linear.WITH_BIAS, "linear_bias")):
+        for work in (linear.forward, linear.backward, linear.accumulate):
+            named[f"{name}_{work.__name__}"] = Kernel((work,), flag=bias, **products)
+    for residual, name in ((0, "norm"), (norm.WITH_RESIDUAL, "add_norm")):
+        stages = (norm.backward_rows,)
+        named[f"{name}_forward"] = Kernel((norm.forward,), flag=residual)
+        named[f"{name}_backward"] = Kernel(stages, norm.backward, flag=residual)
+        named[f"{name}_accumulate"] = Kernel(stages, norm.backward, flag=residual | norm.TO_BUFFER)
+    for documents, name in ((0, "attention"), (attention.DOCUMENTS, "document_attention")):
+        for work in (attention.forward, attention.backward):
+            named[f"{name}_{work.__name__}"] = Kernel((work,), flag=documents, **attention_parts)
+    stages = (loss.logits, loss.rows_of_chunk, loss.gradients)
+    for flag, name in (
+        (0, "loss"),
+        (loss.GRADIENT, "loss_gradient"),
+        (loss.GRADIENT | loss.TO_BUFFER, "loss_accumulate"),
+        (loss.GRADIENT | loss.FROZEN, "loss_frozen"),
+    ):
+        named[name] = Kernel(stages, loss.loss, flag=flag, **products)
+    return named
+
+
+def entry(count, tensors, dimensions, shapes, types_, kernel, extra):
+    """What every name in the stub calls: it starts the kernel that `kernel` describes."""
+    numbers = np.zeros(CONTEXT_NUMBERS, np.int64)
+    numbers[COUNT], numbers[ADDRESSES] = count, address_of(tensors)
+    numbers[SHAPES], numbers[KERNEL] = address_of(shapes), address_of(kernel)
+    context = number_pointer(numbers.ctypes.data)
+    description = number_pointer(numbers[KERNEL])
+    if description[DRIVER]:
+        call_driver(description[DRIVER], (numbers.ctypes.data,))
+    else:
+        launch(context, 0, description[PARTS])
+    return np.int32(numbers[COUNT] - count)  # 0; and the numbers live until here
+
+
+def invoke(functor, content, number, left, right):
+    """A std::function's invoker: calls the body whose address it holds with (context, part)."""
+    context = number_pointer(number_pointer(address_of(content))[0])
+    body = number_pointer(address_of(functor))[0]
+    call_body(body, (address_of(context), np.int64(carray(number, (1,))[0]), context[RUNNING]))
+    return np.int32(0)
+
+
+def manage(target, source, operation):
+    """A std::function's manager: copies the two numbers that are its own."""
+    if operation == COPY_FUNCTOR:
+        target[0] = source[0]
+        target[1] = source[1]
+    return False
+
+
+class Library:
+    """The kernels of this process."""
+
+    def __init__(self, folder: Path):
+        """Load the machine code from a folder, or compile it into there.
+
+        Raises:
+            OSError: this MindSpore lacks a function, or no folder allows execution.
+        """
+        for name, place in addresses().items():
+            binding.add_symbol(name, place)
+        kernels, self._functions = _kernels(), {}
+        with kept(folder) as cache, _numba_cache(cache):
+            started = self._address(entry, ENTRY)
+            descriptions = {name: self._describe(kernel) for name, kernel in kernels.items()}
+        self._descriptions = descriptions  # the stub holds their addresses
+        places = {name: numbers.ctypes.data for name, numbers in descriptions.items()}
+        stub = shared_object(started, places, platform.machine())
+        folders = [Path(tempfile.gettempdir()), folder, Path("/dev/shm")]
+        self.path, self._keeper = executable_file(stub, folders)
+
+    def _address(self, function, signature) -> int:
+        """Where the machine code of a function is."""
+        if function not in self._functions:
+            self._functions[function] = cfunc(signature, cache=True)(function)
+        return self._functions[function].address
+
+    def _describe(self, kernel: Kernel) -> np.ndarray:
+        """The numbers that `entry` finds its kernel by; see model/native/calls.py."""
+        parts = kernel.parts_a_core * cores()
+        numbers = np.zeros(FUNCTIONS + FUNCTION_NUMBERS * len(kernel.stages), np.int64)
+        numbers[[0, 1]] = parts, kernel.flag
+        if kernel.driver:
+            numbers[DRIVER] = self._address(kernel.driver, DRIVE)
+        for i, stage in enumerate(kernel.stages):
+            begin = FUNCTIONS + FUNCTION_NUMBERS * i
+            numbers[begin] = self._address(stage, BODY)
+            numbers[begin + 2] = self._address(manage, MANAGER)
+            numbers[begin + 3] = self._address(invoke, INVOKER)
+        return numbers
+
+    def operator(self, name: str, shapes, dtypes) -> ops.Custom:
+        """The operator of a kernel; `shapes` maps its inputs' shapes to those of its outputs."""
+        return ops.Custom(f"{self.path}:{name}", shapes, dtypes, "aot")
+
+
+MANAGER = types.boolean(Numbers, Numbers, types.int32)
+INVOKER = types.int32(
+    types.voidptr, types.voidptr, types.CPointer(types.int32), types.voidptr, types.voidptr
+)
+
+
+@contextlib.contextmanager
+def _numba_cache(folder: Path) -> Iterator[None]:
+    """Numba keeps what it compiles within the block in a folder."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def load() -> Library:
+    """The kernels of this process, compiled at the first call on a machine.
+
+    Raises:
+        OSError: as `Library` does.
+    """
+    use_wide_vectors()
+    return Library(user_folder())
+
+
+def use_wide_vectors() -> None:
+    """Let Numba use all of a 512-bit vector register; by itself LLVM halves them on AVX-512."""
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f") and numba.config.CPU_FEATURES is None:
+        numba.config.CPU_NAME = binding.get_host_cpu_name()
+        numba.config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"

@@ -1,0 +1,134 @@
+"""Output layer and cross-entropy: losses, and their gradients of hidden states and table.
+
+With h (R, D), table W (V, D), targets y, and a factor f for each row, for a chunk of rows at once:
+
+    Z = h W^T        P = softmax(Z)        loss = -log P[y]
+    G = f (P - onehot(y))        dh = G W        dW += G^T h
+
+G takes the place of Z, so a chunk's logits are written, gone over once, and read by two products.
+Rows are a few cache lines to a few hundred kilobytes: that of a large vocabulary fits the second
+cache, so its three passes read memory once. The chunk's logits are the kernel's last output, which
+leaves them to MindSpore's memory pool.
+"""
+
+import numpy as np
+
+from model.native.calls import (
+    COUNT,
+    FLOAT,
+    KERNEL,
+    ONE,
+    PARTS,
+    SCRATCH,
+    ZERO,
+    address,
+    extent,
+    flag,
+    floats,
+    integers,
+    launch,
+    number_pointer,
+    place,
+    product,
+    product_transposed,
+    share,
+    transposed_product,
+    vector,
+)
+from model.native.rows import exp, exp_in_place, fast, fill, largest, scale
+
+GRADIENT, TO_BUFFER, FROZEN = 1, 2, 4
+"""Flags: gradients are wanted; that of the table is added to a buffer; it has none."""
+BEGIN, ROWS = SCRATCH, SCRATCH + 1
+"""Places in the context: the first row of a chunk, and how many it has."""
+
+
+@fast
+def exp_sum(x, m):
+    """The sum of exp(x - m), x kept."""
+    total = ZERO
+    for j in range(x.size):
+        total += exp(x[j] - m)
+    return total
+
+
+def loss(context):
+    """h (R, D), W (V, D), y (R), [f (R)], [place] -> losses (R), [dh (R, D), [dW]], Z.
+
+    Z is (chunk, V).
+    """
+    rows, parts = extent(context, 0, 0), number_pointer(context[KERNEL])[PARTS]
+    chunk = extent(context, context[COUNT] - 1, 0)
+    if flag(context) == GRADIENT:
+        fill(vector(context, 6, extent(context, 1, 0) * extent(context, 1, 1)), ZERO)
+    for begin in range(0, rows, chunk):
+        context[BEGIN], context[ROWS] = begin, min(chunk, rows - begin)
+        launch(context, 0, parts)
+        launch(context, 1, parts)
+        if flag(context):
+            launch(context, 2, parts)
+
+
+@fast
+def outputs(context):
+    """The place of the first output, after the inputs that the flags tell of."""
+    return 3 + (flag(context) & GRADIENT) + (flag(context) & TO_BUFFER) // TO_BUFFER
+
+
+def logits(context, part, parts):
+    """Z of a chunk, the part's share of the vocabulary."""
+    dim, vocab = extent(context, 0, 1), extent(context, 1, 0)
+    h = address(context, 0) + FLOAT * context[BEGIN] * dim
+    left, right = share(vocab, part, parts)
+    if left < right:
+        product_transposed(
+            context[ROWS], right - left, dim, h, dim,
+            address(context, 1) + FLOAT * left * dim, dim,
+            address(context, context[COUNT] - 1) + FLOAT * left, vocab, ZERO,
+        )  # fmt: skip
+
+
+def rows_of_chunk(context, part, parts):
+    """Losses of a chunk, and Z -> G."""
+    rows, vocab = extent(context, 0, 0), extent(context, 1, 0)
+    Z, targets = address(context, context[COUNT] - 1), integers(context, 2, rows)
+    gradient = flag(context) != 0
+    losses = vector(context, outputs(context), rows)
+    begin, end = share(context[ROWS], part, parts)
+    for r in range(begin, end):
+        i = context[BEGIN] + r
+        z, y = floats(Z + FLOAT * r * vocab, vocab), targets[i]
+        m = largest(z)
+        likely = z[y] - m
+        if gradient:
+            factor = vector(context, 3, rows)[i]
+            total = exp_in_place(z, m)
+            scale(z, factor / total)
+            z[y] -= factor
+        else:
+            total = exp_sum(z, m)
+        losses[i] = np.float32(np.log(total)) - likely
+
+
+def gradients(context, part, parts):
+    """dh and dW of a chunk from G: the part's share of rows, and of the vocabulary."""
+    dim, vocab, rows = extent(context, 0, 1), extent(context, 1, 0), context[ROWS]
+    flags = flag(context)
+    h = address(context, 0) + FLOAT * context[BEGIN] * dim
+    dh = address(context, outputs(context) + 1) + FLOAT * context[BEGIN] * dim
+    G, table = address(context, context[COUNT] - 1), address(context, 1)
+    dtable = address(context, 6)
+    if flags & TO_BUFFER:
+        dtable = place(context, 4, 0)
+    begin, end = share(rows, part, parts)
+    if begin < end:
+        product(
+            end - begin, dim, vocab, G + FLOAT * begin * vocab, vocab, table, dim,
+            dh + FLOAT * begin * dim, dim, ZERO,
+        )  # fmt: skip
+    left, right = share(vocab, part, parts)
+    if left < right and not flags & FROZEN:
+        transposed_product(
+            right - left, dim, rows, G + FLOAT * left, vocab, h, dim,
+            dtable + FLOAT * left * dim, dim, ONE,
+        )  # fmt: skip

@@ -1,0 +1,88 @@
+"""The kernels of output layer and cross-entropy as cells; see model/native/loss.py."""
+
+import numpy as np
+from mindspore import Tensor, ops
+from mindspore import dtype as mstype
+
+from model.native.cells import Accumulating, operator
+
+CHUNK_BYTES = 64 << 20
+"""The logits of one chunk of rows are at most so large."""
+
+
+def chunk_rows(rows: int, vocab_size: int) -> int:
+    """How many of `rows` to take at a time, in equal chunks whose logits fit CHUNK_BYTES."""
+    n_chunks = -(-rows * vocab_size * np.dtype(np.float32).itemsize // CHUNK_BYTES)
+    return -(-rows // n_chunks)
+
+
+def chunk(h, table) -> tuple[int, int]:
+    """The shape of a chunk's logits."""
+    return chunk_rows(h[0], table[0]), table[0]
+
+
+class TokenLosses(Accumulating):
+    """-log softmax(h table^T)[target] of each row: (h (R, D), table (V, D), targets (R)) ->
+    (R), and memory that is free again.
+
+    Its logits are made again for the gradient, since the factor of each row is known only then.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.forward = operator("loss", lambda h, t, y: ((h[0],), chunk(h, t)), outputs=2)
+        self.backward = operator(
+            "loss_gradient", lambda h, t, y, f: (f, h, t, chunk(h, t)), outputs=4
+        )
+        self.adding = operator(
+            "loss_accumulate", lambda h, t, y, f, places: (f, h, chunk(h, t)), outputs=3
+        )
+
+        self.frozen = operator("loss_frozen", lambda h, t, y, f: (f, h, chunk(h, t)), outputs=3)
+
+    def construct(self, h, table, targets):
+        """Losses in nats."""
+        return self.forward(h, table, targets)
+
+    def bprop(self, h, table, targets, out, dout):
+        """Gradients of h and table."""
+        if not self.trained:
+            dh, dtable = self.frozen(h, table, targets, dout[0])[1], ops.zeros_like(table)
+        elif self.accumulates:
+            dh = self.adding(h, table, targets, dout[0], self.places)[1]
+            dtable = ops.zeros_like(table)
+        else:
+            _, dh, dtable, _ = self.backward(h, table, targets, dout[0])
+        return dh, dtable, ops.zeros_like(targets)
+
+
+class SummedLoss(Accumulating):
+    """Losses as `TokenLosses` has them, whose sum, weighted by `weight` (R), is to be minimised:
+    (h, table, targets, weight) -> that sum, and the gradient of h.
+
+    The gradient of the table is added to the buffer in the forward pass: a chunk's logits are made
+    once. So only that sum may be differentiated, and it by a factor of 1: another would meet a
+    gradient that is not a number. What only evaluates takes `TokenLosses`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.forward = operator(
+            "loss_accumulate", lambda h, t, y, f, places: (f, h, chunk(h, t)), outputs=3
+        )
+        self.frozen = operator("loss_frozen", lambda h, t, y, f: (f, h, chunk(h, t)), outputs=3)
+        self.nan = Tensor(np.nan, mstype.float32)
+
+    def construct(self, h, table, targets, weight):
+        """The weighted sum in nats, and the gradient of h."""
+        if self.trained:
+            losses, dh, _ = self.forward(h, table, targets, weight, self.places)
+        else:
+            losses, dh, _ = self.frozen(h, table, targets, weight)
+        return ops.reduce_sum(losses * weight), dh
+
+    def bprop(self, h, table, targets, weight, out, dout):
+        """Gradient of h."""
+        factor = ops.select(ops.equal(dout[0], 1.0), dout[0], self.nan)
+        zeros = ops.zeros_like(table), ops.zeros_like(targets), ops.zeros_like(weight)
+        return (out[1] * factor, *zeros)
