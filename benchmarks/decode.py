@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def compare(contenders: dict[str, Contender], shape: str, batch: int, args) -> None:
-    """Warm up, run the rounds, print medians, the ratio within rounds and the share of the limit."""
+    """Warm up, run the rounds, print medians and the ratios within rounds."""
     first = {name: c.run(batch, args.new)[1] for name, c in contenders.items()}
     exact = {first[name] for name in EXACT if name in first}
     same = "the same ids" if len(exact) == 1 else "DIFFERENT ids"

@@ -1,4 +1,4 @@
-"""Our side of benchmarks/decode.py: FOLDER SHAPE [--save] [--weights int8]; reads "<batch> <new>" lines."""
+"""Our side of benchmarks/decode.py: FOLDER SHAPE [options]; reads "<batch> <new>" lines."""
 
 import argparse
 import os
