@@ -1,9 +1,13 @@
-"""Our decoding against Hugging Face's generate: python -m benchmarks.decode [--help].
+"""Our decoding against llama.cpp and Hugging Face's generate: python -m benchmarks.decode [--help].
 
-Float32 with a cache, greedy, the same random weights, no end of text. One process each loads
-PyTorch or MindSpore and waits; in each round every contender continues the prompts once, in turn,
-so that a change of the machine's speed meets all of them. Prefill counts. With --llama2c, also the
-C program of llama2.c at batch 1, by the speed that it tells.
+Greedy, with a cache, the same random weights, no end of text. One process each loads what it needs
+and waits; in each round every contender continues the prompts once, in turn, so that a change of
+the machine's speed meets all of them. Prefill counts. The limit is how often a process that does
+nothing else can read as many bytes as the weights have; a batch reads them once for all its rows.
+
+With --llama_cpp, also the library of llama.cpp: the folder of a build of one's own, or of the npm
+package @node-llama-cpp/linux-x64. With --llama2c, also the C program of llama2.c at batch 1, by the
+speed that it tells.
 """
 
 import argparse
@@ -15,15 +19,32 @@ from statistics import median
 
 from benchmarks.decode_shapes import PROMPT, SHAPES
 
-CONTENDERS = {"MindSpore": "benchmarks.decode_ours", "Hugging Face": "benchmarks.decode_torch"}
+OURS, OURS_INT8 = "ours, float32", "ours, int8"
+EXACT = (OURS, "Hugging Face", "llama.cpp, float32")
+"""Those whose ids should be the same."""
+
+
+def commands(llama_cpp: Path | None) -> dict[str, tuple[str, ...]]:
+    """The module of each contender, and what it is told beside folder and shape."""
+    found = {
+        OURS: ("benchmarks.decode_ours", "--weights", "float32"),
+        OURS_INT8: ("benchmarks.decode_ours", "--weights", "int8"),
+        "Hugging Face": ("benchmarks.decode_torch",),
+        "limit, float32": ("benchmarks.decode_limit", "float32"),
+        "limit, int8": ("benchmarks.decode_limit", "int8"),
+    }
+    if llama_cpp:
+        for name, kind in (("float32", "float32"), ("Q8_0", "q8_0")):
+            found[f"llama.cpp, {name}"] = ("benchmarks.decode_llama_cpp", str(llama_cpp), kind)
+    return found
 
 
 class Contender:
     """A process that answers each line "<batch> <new tokens>" with the seconds it took."""
 
-    def __init__(self, module: str, folder: str, shape: str):
+    def __init__(self, module: str, folder: str, shape: str, *options: str):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, folder, shape],
+            [sys.executable, "-m", module, folder, shape, *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
 
@@ -50,6 +71,7 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--new", type=int, default=128, help="new ids a row")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--llama_cpp", type=Path, metavar="DIR", help="where libllama lies")
     parser.add_argument("--llama2c", type=Path, metavar="DIR", help="where its `run` was built")
     args = parser.parse_args()
     for shape in args.shapes:
@@ -59,7 +81,8 @@ def main() -> None:
                 check=True,
             )
             contenders = {
-                name: Contender(module, folder, shape) for name, module in CONTENDERS.items()
+                name: Contender(module, folder, shape, *options)
+                for name, (module, *options) in commands(args.llama_cpp).items()
             }
             for batch in args.batches:
                 compare(contenders, shape, batch, args)
@@ -71,9 +94,10 @@ def main() -> None:
 
 
 def compare(contenders: dict[str, Contender], shape: str, batch: int, args) -> None:
-    """Warm up, run the rounds, print medians and the ratio within rounds."""
+    """Warm up, run the rounds, print medians and the ratios within rounds."""
     first = {name: c.run(batch, args.new)[1] for name, c in contenders.items()}
-    same = "the same ids" if len(set(first.values())) == 1 else "DIFFERENT ids"
+    exact = {first[name] for name in EXACT if name in first}
+    same = "the same ids" if len(exact) == 1 else "DIFFERENT ids"
     rounds = [
         {name: c.run(batch, args.new)[0] for name, c in contenders.items()}
         for _ in range(args.rounds)
@@ -83,8 +107,11 @@ def compare(contenders: dict[str, Contender], shape: str, batch: int, args) -> N
     )
     for name in contenders:
         speed = batch * args.new / median(times[name] for times in rounds)
-        ratio = median(times[name] / times["MindSpore"] for times in rounds)
-        print(f"  {name:14s}{speed:9,.1f} tokens/s   ours is {ratio:.2f} times as fast", flush=True)
+        said = f"  {name:18s}{speed:9,.1f} tokens/s"
+        for ours in (OURS, OURS_INT8):
+            ratio = median(times[name] / times[ours] for times in rounds)
+            said += f"   {ours} is {ratio:.2f} times as fast"
+        print(said, flush=True)
 
 
 def llama2c(folder: Path, work: str, new: int) -> float:

@@ -104,7 +104,7 @@ class LlamaCpp:
         """Room for `batch` texts of `length` ids."""
         parameters = self.library.llama_context_default_params()
         # n_ctx (of all texts together), n_batch, n_ubatch, n_seq_max
-        parameters.head[:] = (batch * length, max(512, batch), max(512, batch), batch)
+        parameters.head[:] = (batch * length, batch * PROMPT, batch * PROMPT, batch)
         context = self.library.llama_init_from_model(self.model, parameters)
         threads = len(os.sched_getaffinity(0))
         self.library.llama_set_n_threads(context, threads, threads)

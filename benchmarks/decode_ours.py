@@ -1,4 +1,4 @@
-"""Our side of benchmarks/decode.py: FOLDER SHAPE [--save]; reads "<batch> <new>" lines."""
+"""Our side of benchmarks/decode.py: FOLDER SHAPE [options]; reads "<batch> <new>" lines."""
 
 import argparse
 import os
@@ -30,22 +30,27 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("--save", action="store_true")
+    parser.add_argument("--weights", choices=("float32", "int8"), default="float32")
     args = parser.parse_args()
     os.environ.setdefault("GLOG_v", "3")
     os.environ.setdefault("MS_OM_PATH", str(args.folder))
     from generation.decoding import Decoder
     from model.config import ModelConfig
+    from model.int8 import Int8Llama
     from model.llama import Llama
     from runs.device import select_device
 
     select_device("CPU")
     config = ModelConfig(**SHAPES[args.shape])
     network = Llama(config)
+    values = {name: p.asnumpy() for name, p in network.parameters_and_names()}
     if args.save:
-        weights = {name: p.asnumpy() for name, p in network.parameters_and_names()}
-        np.savez(args.folder / WEIGHTS, **weights)
-        save_for_llama2c(args.folder, config, weights)
+        np.savez(args.folder / WEIGHTS, **values)
+        save_for_llama2c(args.folder, config, values)
         return
+    if args.weights == "int8":
+        network = Int8Llama(config)
+        network.fill(values.__getitem__)
     decoder = Decoder(network)
     for line in sys.stdin:
         batch, new = map(int, line.split())

@@ -39,6 +39,14 @@ def exp(x):
     return (p * r * r + r + np.float32(1)) * power
 
 
+@njit
+def aligned(rows, columns, dtype):
+    """An empty matrix that begins with a cache line: a vector then lies in one and not in two."""
+    lines = np.empty(rows * columns + CACHE_LINE // 2, dtype)
+    begin = -lines.ctypes.data % CACHE_LINE // lines.itemsize
+    return lines[begin : begin + rows * columns].reshape(rows, columns)
+
+
 @njit(fastmath=FAST)
 def quantise_block(x, whole):
     """Write x, (32,), as whole numbers from -127 to 127 to whole, and return their scale.
@@ -59,7 +67,8 @@ def quantise_block(x, whole):
 def quantised(x):
     """x, (B, D), as whole numbers, int16, and scales of its blocks, (B, D/32)."""
     batch, n = len(x), x.shape[1] // BLOCK
-    whole, scales = np.empty(x.shape, np.int16), np.empty((batch, n), np.float32)
+    whole = aligned(batch, x.shape[1], np.int16)
+    scales = np.empty((batch, n), np.float32)
     for b in range(batch):
         for i in range(n):
             place = slice(i * BLOCK, (i + 1) * BLOCK)
@@ -128,7 +137,7 @@ def multiply(x, weight, bias, out, part, parts):
 @njit(fastmath=FAST)
 def normed(x, weight, eps):
     """RMSNorm of x, (B, D)."""
-    out = np.empty_like(x)
+    out = aligned(*x.shape, np.float32)
     for b in range(len(x)):
         row, to, total = x[b], out[b], np.float32(0)
         for j in range(row.size):
@@ -226,7 +235,7 @@ def attention_block(x, norm_weight, weights, biases, cache, place, eps, parts):
     (keys, values), (first_rows, positions, cos, sin) = cache, place
     batch, head_dim = len(x), keys.shape[1]
     kv_dim = head_dim * first_rows.shape[1]
-    q, out = np.empty_like(x), np.empty_like(x)
+    q, out = np.empty_like(x), aligned(batch, x.shape[1], np.float32)
     k, v = np.empty((batch, kv_dim), np.float32), np.empty((batch, kv_dim), np.float32)
     for part in prange(parts):
         h = prepared(normed(x, norm_weight, eps), wq)
@@ -252,7 +261,7 @@ def feed_forward_block(x, norm_weight, weights, eps, parts):
     """Add a block's feed-forward, w2 (silu(w1 h) * w3 h), to the residual stream x, (B, D)."""
     w1, w2, w3 = weights
     none, out, width = np.empty(0, np.float32), np.empty_like(x), len(matrix_of(w1))
-    a, b = np.empty((len(x), width), np.float32), np.empty((len(x), width), np.float32)
+    a, b = aligned(len(x), width, np.float32), aligned(len(x), width, np.float32)
     for part in prange(parts):
         h = prepared(normed(x, norm_weight, eps), w1)
         multiply(h, w1, none, a, part, parts)

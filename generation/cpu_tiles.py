@@ -79,10 +79,11 @@ class Emitter:
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         self.builder.store(self.builder.call(function, [a, b, self.builder.load(total)]), total)
 
-    def lanes(self, vector, places):
-        """The lanes of a vector at `places`."""
+    def lanes(self, vector, places, other=None):
+        """The lanes at `places` of a vector, or of two, one behind the other."""
         mask = ir.Constant(ir.VectorType(INT, len(places)), list(places))
-        return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+        other = ir.Constant(vector.type, ir.Undefined) if other is None else other
+        return self.builder.shuffle_vector(vector, other, mask)
 
     def spread(self, number, lanes: int):
         """A vector of equal lanes."""
@@ -90,18 +91,31 @@ class Emitter:
         return self.lanes(self.builder.insert_element(nothing, number, INT(0)), [0] * lanes)
 
     def write(self, sums: list, columns: int) -> None:
-        """Add up the lanes of each sum, halves first, and write them to the first array."""
-        pointers = self.rows(0, self.first_x, columns)
-        for i, total in enumerate(sums):
-            vector = self.builder.load(total)
-            while (n := vector.type.count) > 1:
-                low, high = (self.lanes(vector, range(k, k + n // 2)) for k in (0, n // 2))
-                vector = self.builder.fadd(low, high)
-            column, row = divmod(i, len(sums) // columns)
+        """Write the lanes of each sum, added up, to the first array.
+
+        The upper half of the lanes is added to the lower one until one is left, in two vectors at
+        once as long as there are two: the halves of both fill one again.
+        """
+        vectors = [self.builder.load(total) for total in sums]
+        width = vectors[0].type.count
+        while width > 1:
+            half, pairs = width // 2, list(zip(vectors[::2], vectors[1::2]))
+            pairs = pairs or [(vectors[0], vectors[0])]
+            n = vectors[0].type.count * (2 if len(vectors) > 1 else 1)
+            low = [i for i in range(n) if i % width < half]
+            high = [i for i in range(n) if i % width >= half]
+            vectors = [
+                self.builder.fadd(self.lanes(a, low, b), self.lanes(a, high, b)) for a, b in pairs
+            ]
+            width = half
+        found = [(v, lane) for v in vectors for lane in range(v.type.count)]
+        pointers, rows = self.rows(0, self.first_x, columns), len(sums) // columns
+        for i, (vector, lane) in enumerate(found):
+            column, row = divmod(i, rows)
             place = self.builder.gep(
                 pointers[column], [self.builder.add(self.first_row, LONG(row))]
             )
-            self.builder.store(self.builder.extract_element(vector, INT(0)), place)
+            self.builder.store(self.builder.extract_element(vector, INT(lane)), place)
 
 
 def float_sums(emit: Emitter, rows: int, columns: int) -> None:
@@ -147,7 +161,8 @@ def int8_sums(emit: Emitter, rows: int, columns: int) -> None:
     scales (N, D/32), the bits of float16.
 
     A block of 32 has 16 whole sums of two products each, exact in int32; LLVM makes multiply-add
-    instructions of them. They are scaled once a block: out += (scale_x scale_W) sum.
+    instructions of them. They are scaled once a block: out += (scale_x scale_W) sum. The scales are
+    spread over the lanes before they are multiplied where that is less work, after it for one x.
     """
     builder, pairs = emit.builder, BLOCK // 2
     xs, x_scales = (emit.rows(i, emit.first_x, columns) for i in (1, 2))
@@ -159,15 +174,21 @@ def int8_sums(emit: Emitter, rows: int, columns: int) -> None:
         values = [builder.sext(emit.load(p, place, BYTE, BLOCK), wide) for p in weights]
         halves = [builder.load(builder.gep(p, [loop.index]), align=2) for p in scales]
         factors = [builder.fpext(half, FLOAT) for half in halves]
+        if columns > 1:
+            factors = [emit.spread(factor, pairs) for factor in factors]
         for column in range(columns):
             x = builder.sext(emit.load(xs[column], place, SHORT, BLOCK), wide)
-            x_scale = builder.load(builder.gep(x_scales[column], [loop.index]))
+            x_factor = builder.load(builder.gep(x_scales[column], [loop.index]))
+            if columns > 1:
+                x_factor = emit.spread(x_factor, pairs)
             for row, value in enumerate(values):
                 products = builder.mul(value, x)
                 even, odd = (emit.lanes(products, range(k, BLOCK, 2)) for k in (0, 1))
                 whole = builder.sitofp(builder.add(even, odd), ir.VectorType(FLOAT, pairs))
-                factor = builder.fmul(x_scale, factors[row])
-                emit.add_product(sums[column * rows + row], whole, emit.spread(factor, pairs))
+                factor = builder.fmul(x_factor, factors[row])
+                if columns == 1:
+                    factor = emit.spread(factor, pairs)
+                emit.add_product(sums[column * rows + row], whole, factor)
     emit.write(sums, columns)
 
 

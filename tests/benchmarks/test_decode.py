@@ -17,4 +17,5 @@ def test_both_sides_agree(monkeypatch, capsys):
     decode.main()
     said = capsys.readouterr().out
     assert said.count("the same ids") == 2 and "DIFFERENT" not in said
-    assert len(re.findall(r"Hugging Face +[\d,.]+ tokens/s", said)) == 2
+    for name in ("ours, float32", "ours, int8", "Hugging Face", "limit, float32", "limit, int8"):
+        assert len(re.findall(rf"{name} +[\d,.]+ tokens/s", said)) == 2
