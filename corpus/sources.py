@@ -107,8 +107,12 @@ def _states(source: Source) -> list[tuple[str, int, int]]:
 
 def _code_hash() -> str:
     """Hash of the program that does the work: what another version made is not used."""
-    folder = Path(__file__).parent
-    files = sorted([*folder.rglob("*.py"), *(folder.parent / "tokenizer").rglob("*.py")])
+    files = (
+        file
+        for room in ("chat", "corpus", "tokenizer")
+        for kind in ("*.py", "*.tsv")
+        for file in sorted((Path(__file__).parents[1] / room).rglob(kind))
+    )
     return _hash([file.read_text(encoding="utf-8") for file in files])
 
 

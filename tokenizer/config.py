@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from common.ranges import check_range
+
 
 @dataclass(frozen=True)
 class TokenizerConfig:
@@ -29,8 +31,7 @@ null: <data.dir>/tokenizer.model"""
                 f"tokenizer.vocab_size is {self.vocab_size}; it must lie between 300 "
                 "(256 bytes and the special pieces come first) and 1,000,000"
             )
-        if self.sample_bytes < 1:
-            raise ValueError(f"tokenizer.sample_bytes is {self.sample_bytes}; it must be positive")
+        check_range("tokenizer.sample_bytes", self.sample_bytes, "[1, inf)")
         if self.kind != "sentencepiece" and self.path is None:
             raise ValueError(
                 f"tokenizer.path is missing; tokenizer.kind {self.kind} needs a tokenizer.model "
