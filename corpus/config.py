@@ -1,5 +1,6 @@
 """The data section of the recipe."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -36,11 +37,12 @@ joined by a line break; for examples the keys of prompt and answer, docs/chat.md
     """of text files, for example gb18030"""
 
     def __post_init__(self):
-        """Reject a weight that writes nothing, and an unknown encoding.
+        """Expand `~`; reject a weight that writes nothing, and an unknown encoding.
 
         Raises:
             ValueError: names the field.
         """
+        object.__setattr__(self, "path", os.path.expanduser(self.path))
         check_range("data.sources: weight", self.weight, "(0, 1000000]")
         try:
             "\n".encode(self.encoding)
@@ -93,11 +95,12 @@ prompt"""
 a cluster starts it many times; docs/data_at_scale.md shows how"""
 
     def __post_init__(self):
-        """Reject values out of range.
+        """Expand `~`; reject values out of range.
 
         Raises:
             ValueError: names the field.
         """
+        object.__setattr__(self, "dir", os.path.expanduser(self.dir))
         for name, interval in RANGES.items():
             check_range(f"data.{name}", getattr(self, name), interval)
         part = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", self.part)

@@ -138,19 +138,22 @@ def read_sources(
             arguments = (source.config, paths, output, SHARD_BYTES, more)
             tasks.append(run.work.task(stage, name, n_bytes, read_files, *arguments))
             origins.append((index, output))
-    shards = []
+    shards, reasons = [], {}
     for (index, output), result in zip(origins, run.run("read", tasks)):
+        if result["reason"]:
+            reasons.setdefault(index, result["reason"])
         counts[index].read += sum(result["documents"])
         counts[index].skipped += result["skipped"]
         counts[index].damaged += len(result["damaged"])
         for number, (documents, size) in enumerate(zip(result["documents"], result["n_bytes"])):
             path = Path(f"{output}-{number:06d}")
             shards.append(Shard(index, path, documents, size, not sources[index].reader.tokens))
-    for found in counts:
+    for index, found in enumerate(counts):
         if not found.read:
+            nothing = "its files hold nothing but blank text; check the path and the reader"
             raise UserError(
-                f"data.sources: {found.name} gave no document ({found.skipped} records skipped); "
-                "check the file, the reader and the field"
+                f"data.sources: {found.name} gave no document ({found.skipped:,} records skipped, "
+                f"{found.damaged:,} files left out or cut): {reasons.get(index, nothing)}"
             )
     return shards
 

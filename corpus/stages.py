@@ -56,6 +56,7 @@ def read_files(
         "n_bytes": sizes,
         "skipped": sum(file.skipped for file in files),
         "damaged": [str(file.path) for file in files if file.damaged],
+        "reason": next((file.first_reason for file in files if file.first_reason), ""),
     }
 
 

@@ -1,5 +1,6 @@
 """The tokenizer section of the recipe."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,11 +22,13 @@ null: <data.dir>/tokenizer.model"""
     """bytes of text to train them on, chosen by hash: bounds memory and time"""
 
     def __post_init__(self):
-        """Reject sizes that SentencePiece cannot train.
+        """Expand `~`; reject sizes that SentencePiece cannot train.
 
         Raises:
             ValueError: names the field.
         """
+        if self.path is not None:
+            object.__setattr__(self, "path", os.path.expanduser(self.path))
         if not 300 <= self.vocab_size <= 1_000_000:
             raise ValueError(
                 f"tokenizer.vocab_size is {self.vocab_size}; it must lie between 300 "
