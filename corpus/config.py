@@ -101,6 +101,8 @@ a cluster starts it many times; docs/data_at_scale.md shows how"""
             ValueError: names the field.
         """
         object.__setattr__(self, "dir", os.path.expanduser(self.dir))
+        if not self.dir:
+            raise ValueError("data.dir is empty; it must name a folder, such as data")
         for name, interval in RANGES.items():
             check_range(f"data.{name}", getattr(self, name), interval)
         part = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", self.part)
