@@ -40,7 +40,7 @@ def main() -> int:
         print(rows.describe())
     if not report.up_to_date:
         print(
-            f"{folder / WORK_NAME} keeps the cleaned text, for another vocabulary, weight, split or "
+            f"{folder / WORK_NAME} keeps the cleaned text for another vocabulary, weight, split or "
             "seed; delete it if you need the room"
         )
     print(f"{train}: {report.train.tokens:,} tokens, {val}: {report.val.tokens:,} tokens; {state}")
