@@ -27,7 +27,8 @@ class SourceConfig:
     """name of the reader, such as jsonl, json, parquet, csv or txt; docs/corpora.md lists all"""
     path: str
     """file or glob pattern, ** for folders of any depth; .gz, .bz2, .xz and .zst files are \
-unpacked as they are read"""
+unpacked as they are read; hf://datasets/OWNER/NAME/**.parquet (or modelscope://OWNER/NAME/...) is \
+fetched once"""
     field: str | list[str] = "text"
     """key of the text in a record, for the readers that know no corpus by name; several are \
 joined by a line break; for examples the keys of prompt and answer, docs/chat.md says which"""

@@ -20,7 +20,7 @@ from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
 from corpus.packing import Tokens, pack, publish
 from corpus.report import Report, format_mixture, split_notes, write_cleaning_report
-from corpus.sources import Source, find_sources, inputs_key, stage_keys
+from corpus.sources import Source, commits_of, find_sources, inputs_key, stage_keys
 from corpus.split import Split
 from corpus.stages import (
     SPLITS,
@@ -81,7 +81,7 @@ def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
         open_workspace(Path(data.dir), keys, _replaced(sources), data.part) as work,
         open_executor(data.executor, data.workers) as perform,
     ):
-        run = Build(data, [source.name for source in sources], work, perform)
+        run = Build(data, [s.name for s in sources], work, perform, commits_of(sources))
         counts = [SourceCounts(name) for name in run.names]
         shards = read_sources(run, sources, given, counts)
         shards = clean_sources(run, shards, counts)

@@ -11,6 +11,7 @@ from typing import Any
 
 from common.errors import UserError
 from corpus.config import DataConfig, SourceConfig
+from corpus.hub import fetch_files, is_address
 from corpus.manifest import FORMAT_VERSION
 from corpus.matching import matching_files
 from corpus.registry import Reader, find_reader
@@ -24,6 +25,8 @@ class Source:
     config: SourceConfig
     reader: Reader
     paths: list[Path]
+    commit: str = ""
+    """of the hub that the files were fetched from"""
 
     @property
     def name(self) -> str:
@@ -54,6 +57,11 @@ def find_sources(config: DataConfig) -> list[Source]:
     if not config.sources:
         raise UserError("data.sources is empty; list at least one corpus to read")
     return [_find_source(source, config.kind) for source in config.sources]
+
+
+def commits_of(sources: Iterable[Source]) -> dict[str, str]:
+    """The commits of the sources that were fetched from a hub, by path."""
+    return {source.config.path: source.commit for source in sources if source.commit}
 
 
 def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Source], *more) -> str:
@@ -134,6 +142,8 @@ def _find_source(config: SourceConfig, kind: str) -> Source:
             f"data.sources: reader {config.reader} gives {reader.kind}, but data.kind is {kind}; "
             "change one of the two"
         )
+    if is_address(config.path):
+        return Source(config, reader, *fetch_files(config.path))
     if reader.fetch and not Path(config.path).exists():
         reader.fetch(Path(config.path))
     files = matching_files(config.path)
