@@ -1,5 +1,7 @@
 """How each model hub is asked: through its own library, which resumes what was begun."""
 
+import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -49,7 +51,9 @@ class HubClient(ABC):
         """Turn what the library raises into a sentence."""
         try:
             yield
-        except (OSError, ValueError, RuntimeError) as error:  # those of the libraries are such
+        except UserError:
+            raise
+        except Exception as error:  # each library has families of its own
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"cannot fetch {what} of {self.name} ({type(error).__name__}: {reason}); check "
@@ -92,4 +96,40 @@ class HuggingFace(HubClient):
             )
 
 
-CLIENTS: dict[str, type[HubClient]] = {"hf": HuggingFace}
+class ModelScope(HubClient):
+    """ModelScope, or the endpoint that its own environment variables name.
+
+    It tells of no commits. A hash over its list of files, with their SHA-256, stands for one.
+    """
+
+    def listing(self, revision: str | None) -> tuple[str, list[RemoteFile]]:
+        """See `HubClient`."""
+        revision = revision or "master"
+        with self._errors("the list of files"):
+            entries = self._api().list_repo_files(self.name, self.kind, revision=revision)
+            files = [RemoteFile(e.path, e.size, e.sha256) for e in entries if not e.is_dir]
+        known = sorted((file.path, file.size, file.sha256) for file in files)
+        digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()
+        return f"{revision}:{digest[:40]}", files
+
+    def download(self, commit: str, path: str, folder: Path) -> None:
+        """See `HubClient`."""
+        revision = commit.rsplit(":", 1)[0]
+        with self._errors(path):
+            self._api().download_file(
+                self.name, self.kind, path, revision=revision, local_dir=folder, force=True
+            )
+
+    @staticmethod
+    def _api():
+        try:
+            from modelscope_hub import HubApi, HubConfig
+        except ImportError as error:
+            raise UserError(
+                "modelscope:// needs the package modelscope-hub; run: "
+                "pip install -r requirements-extra.txt"
+            ) from error
+        return HubApi(HubConfig())
+
+
+CLIENTS: dict[str, type[HubClient]] = {"hf": HuggingFace, "modelscope": ModelScope}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -96,6 +97,32 @@ class HuggingFaceHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if size is None else size))
         self.end_headers()
         self.wfile.write(body)
+
+
+class ModelScopeHandler(HuggingFaceHandler):
+    """Lists of files under /repo/files and /repo/tree, files under /repo."""
+
+    def answer(self, head: bool) -> None:
+        address = urlsplit(self.path)
+        query = {name: value for name, (value, *_) in parse_qs(address.query).items()}
+        self.server.requests.append(f"{self.command} {self.path} {self.headers.get('Range', '')}")
+        found = re.fullmatch(r"/api/v1/(datasets|models)/([^/]+/[^/]+)/repo(.*)", address.path)
+        files = self.server.files.get(f"{found[1]}/{found[2]}") if found else None
+        if files is None:
+            missing = {"Code": 404, "Success": False, "Message": "not found"}
+            return self.send(404, json.dumps(missing).encode(), {})
+        if found[3] in ("/files", "/tree"):
+            entries = [
+                {
+                    "Path": path,
+                    "Size": len(content),
+                    "Sha256": hashlib.sha256(content).hexdigest(),
+                    "Type": "blob",
+                }
+                for path, content in files.items()
+            ]
+            return self.json({"Code": 200, "Success": True, "Data": {"Files": entries}})
+        return self.content(files[query["FilePath"]], query["FilePath"], head)
 
 
 def listed(path: str, content: bytes) -> dict:

@@ -10,7 +10,7 @@ from common.errors import UserError
 from corpus.config import SourceConfig
 from corpus.hub import fetch_files, is_address, local_model, matches, parse_address
 from corpus.pipeline import build
-from tests.corpus.hub_server import COMMIT, serve
+from tests.corpus.hub_server import COMMIT, ModelScopeHandler, serve
 
 FOLDER = Path("data/raw/hf/datasets/owner--poems")
 ADDRESS = "hf://datasets/owner/poems/**.parquet"
@@ -140,3 +140,43 @@ def test_patterns(path, pattern, expected):
 
 def test_paths_are_no_addresses():
     assert not any(map(is_address, ("data/raw/*.jsonl", "C:/a", "~/x", "")))
+
+
+@pytest.fixture
+def modelscope(tmp_path, monkeypatch):
+    """ModelScope with a data set and a model; the test runs in an empty folder."""
+    pytest.importorskip("modelscope_hub")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+    files = {"poems/a.jsonl": b'{"text": "a"}' * 300, "README.md": b"# Poems"}
+    model = {"config.json": b"{}", "model.safetensors": bytes(2000), "model.bin": b"pickle"}
+    repositories = {"datasets/owner/poems": files, "models/owner/small": model}
+    with serve(repositories, ModelScopeHandler) as running:
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", running.address)
+        yield running
+
+
+def test_modelscope(modelscope):
+    (path,), commit = fetch_files("modelscope://owner/poems/**.jsonl")
+    assert path == Path("data/raw/modelscope/datasets/owner--poems/poems/a.jsonl")
+    assert path.read_bytes() == modelscope.files["datasets/owner/poems"]["poems/a.jsonl"]
+    assert commit.startswith("master:")
+    modelscope.requests.clear()
+    assert fetch_files("modelscope://owner/poems/**.jsonl") == ([path], commit)
+    assert modelscope.requests == []
+    folder = local_model("modelscope://owner/small")
+    assert {path.name for path in folder.glob("*.*") if path.name != ".lock"} >= {
+        *("config.json", "model.safetensors")
+    }
+    assert not (folder / "model.bin").exists()
+    with pytest.raises(UserError, match="cannot fetch the list of files of owner/none"):
+        fetch_files("modelscope://owner/none/*.jsonl")
+
+
+def test_modelscope_file_that_changed_since_it_was_listed(modelscope):
+    modelscope.spoiled.add("poems/a.jsonl")
+    with pytest.raises(UserError, match=r"a\.jsonl"):
+        fetch_files("modelscope://owner/poems/**.jsonl")
+    assert not Path("data/raw/modelscope/datasets/owner--poems/poems/a.jsonl").exists()
+    modelscope.spoiled.clear()
+    assert len(fetch_files("modelscope://owner/poems/**.jsonl")[0]) == 1
