@@ -16,6 +16,7 @@ from common.errors import UserError
 from corpus.cleaning.cleaner import Cleaner
 from corpus.cleaning.report import CleaningReport
 from corpus.config import DataConfig
+from corpus.dedup_stage import remove_repeats
 from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
 from corpus.packing import Tokens, pack, publish
@@ -28,7 +29,6 @@ from corpus.stages import (
     clean_shard,
     count_removed,
     read_files,
-    remove_duplicates,
     tokenise_ids,
     tokenise_texts,
 )
@@ -117,7 +117,8 @@ def _replaced(sources: Sequence[Source]) -> list[tuple[str, str]]:
         (f"read:{index}", "tokens" if source.reader.tokens else f"clean:{index}")
         for index, source in enumerate(sources)
     ]
-    return [("pack", "write"), ("tokens", "pack"), *reads]
+    dedup = [("compared", "dedup"), ("pairs", "compared")]
+    return [("pack", "write"), ("tokens", "pack"), *dedup, *reads]
 
 
 def read_sources(
@@ -201,14 +202,8 @@ def find_repeats(run: Build, shards: list[Shard]) -> Path | None:
     texts = [shard for shard in shards if shard.is_text]
     if run.data.dedup == "none" or not texts:
         return None
-    folder = run.work.path("dedup", "")
-    arguments = ([t.path for t in texts], run.data.dedup, run.data.dedup_threshold, folder)
-    n_bytes = sum(shard.n_bytes for shard in texts)
-    task = run.work.task("dedup", "done", n_bytes, remove_duplicates, *arguments)
-    (result,) = run.run("dedup", [task])
-    n_documents = sum(shard.documents for shard in texts)
-    assert result["documents"] == n_documents, "documents cleaned and compared differ"
-    return folder
+    sizes = [(shard.documents, shard.n_bytes) for shard in texts]
+    return remove_repeats(run, [shard.path for shard in texts], *map(sum, zip(*sizes)))
 
 
 def _check_size(run: Build, shards: list[Shard], config: TokenizerConfig) -> None:

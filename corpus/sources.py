@@ -94,6 +94,7 @@ def stage_keys(
         keys[f"clean:{index}"] = _hash(keys[f"read:{index}"], data.cleaning, data.dedup)
     chosen = (data.val_fraction, data.seed)
     keys["dedup"] = _hash(list(keys.values()), data.dedup, data.dedup_threshold)
+    keys |= dict.fromkeys(("exact", "pairs", "compared"), keys["dedup"])
     keys["characters"] = _hash(keys["dedup"], chosen, config.sample_bytes)
     keys["vocabulary"] = _hash(keys["dedup"], chosen, repr(config))
     weights = [source.config.weight for source in sources]
