@@ -13,7 +13,7 @@ from corpus.packed_rows import PackedRows
 from corpus.pipeline import build
 from corpus.report import Report, format_report
 from corpus.token_file import TRAIN_NAME, VAL_NAME
-from corpus.workspace import Unfinished
+from corpus.workspace import WORK_NAME, Unfinished
 from recipe import Recipe, parse_recipe
 
 
@@ -38,6 +38,11 @@ def main() -> int:
         file = ExampleFile.open(folder, "train")
         rows = PackedRows(file, recipe.model.max_seq_len, pad_id=0, seed=recipe.train.seed)
         print(rows.describe())
+    if not report.up_to_date:
+        print(
+            f"{folder / WORK_NAME} keeps the cleaned text for another vocabulary, weight, split or "
+            "seed; delete it if you need the room"
+        )
     print(f"{train}: {report.train.tokens:,} tokens, {val}: {report.val.tokens:,} tokens; {state}")
     return 0
 

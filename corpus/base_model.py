@@ -8,6 +8,7 @@ import yaml
 from chat.template import ChatTemplate, find_template
 from common.errors import UserError
 from corpus.config import DataConfig
+from corpus.hub import local_model
 from corpus.vocabulary import tokenizer_for
 from tokenizer.config import TokenizerConfig
 from tokenizer.tokenizer import MODEL_NAME, Tokenizer, load_tokenizer
@@ -26,7 +27,7 @@ def base_tokenizer(
         UserError: no vocabulary stands there, the template does not fit it, or a file that was
             pretrained on is parted otherwise.
     """
-    folder = init_from and base_folder(Path(init_from))
+    folder = init_from and base_folder(local_model(init_from))
     if not folder:
         tokenizer = tokenizer_for(config, data)
         return tokenizer, ChatTemplate.for_tokenizer(tokenizer, data.template)

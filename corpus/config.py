@@ -1,8 +1,22 @@
 """The data section of the recipe."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from common.ranges import check_range
+
+RANGES = {
+    "val_fraction": "(0, 1)",
+    "dedup_threshold": "(0, 1]",
+    "augment_delete": "[0, 1)",
+    "augment_repeat": "[0, 1)",
+    "workers": "[1, 1024]",
+    "shard_tokens": "[0, inf)",
+    "seed": "[0, inf)",
+}
+"""interval of each number of the section"""
 
 
 @dataclass(frozen=True)
@@ -13,7 +27,8 @@ class SourceConfig:
     """name of the reader, such as jsonl, json, parquet, csv or txt; docs/corpora.md lists all"""
     path: str
     """file or glob pattern, ** for folders of any depth; .gz, .bz2, .xz and .zst files are \
-unpacked as they are read"""
+unpacked as they are read; hf://datasets/OWNER/NAME/**.parquet (or modelscope://OWNER/NAME/...) is \
+fetched once"""
     field: str | list[str] = "text"
     """key of the text in a record, for the readers that know no corpus by name; several are \
 joined by a line break; for examples the keys of prompt and answer, docs/chat.md says which"""
@@ -23,13 +38,13 @@ joined by a line break; for examples the keys of prompt and answer, docs/chat.md
     """of text files, for example gb18030"""
 
     def __post_init__(self):
-        """Reject a weight that writes nothing, and an unknown encoding.
+        """Expand `~`; reject a weight that writes nothing, and an unknown encoding.
 
         Raises:
             ValueError: names the field.
         """
-        if not 0 < self.weight < float("inf"):
-            raise ValueError(f"data.sources: weight is {self.weight}; it must be positive")
+        object.__setattr__(self, "path", os.path.expanduser(self.path))
+        check_range("data.sources: weight", self.weight, "(0, 1000000]")
         try:
             "\n".encode(self.encoding)
         except LookupError as error:
@@ -81,29 +96,18 @@ prompt"""
 a cluster starts it many times; docs/data_at_scale.md shows how"""
 
     def __post_init__(self):
-        """Reject values out of range.
+        """Expand `~`; reject values out of range.
 
         Raises:
             ValueError: names the field.
         """
-        if not 0 < self.val_fraction < 1:
-            raise ValueError(
-                f"data.val_fraction is {self.val_fraction}; it must lie between 0 and 1"
-            )
-        if not 0 < self.dedup_threshold <= 1:
-            raise ValueError(
-                f"data.dedup_threshold is {self.dedup_threshold}; it must lie in (0, 1]"
-            )
-        if self.workers < 1:
-            raise ValueError(f"data.workers is {self.workers}; it must be at least 1")
-        part = re.fullmatch(r"(\d+)/(\d+)", self.part)
+        object.__setattr__(self, "dir", os.path.expanduser(self.dir))
+        if not self.dir:
+            raise ValueError("data.dir is empty; it must name a folder, such as data")
+        for name, interval in RANGES.items():
+            check_range(f"data.{name}", getattr(self, name), interval)
+        part = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", self.part)
         if not part or int(part[1]) >= int(part[2]):
             raise ValueError(
                 f"data.part is {self.part}; it must be like 3/16, the first number below the second"
             )
-        for name in ("augment_delete", "augment_repeat"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"data.{name} is {getattr(self, name)}; it must lie in [0, 1)")
-        for name in ("shard_tokens", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"data.{name} is {getattr(self, name)}; it must not be negative")

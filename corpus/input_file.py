@@ -47,11 +47,14 @@ class InputFile:
         """records left out"""
         self.damaged = False
         """the file could not be read, or not to its end"""
+        self.first_reason = ""
+        """why something was left out for the first time, and where"""
         self._held_nul = False
 
     def skip(self, reason: str) -> None:
         """Count the present record as left out; the first few are logged."""
         self.skipped += 1
+        self._note(f"{self.path}:{self.record}: {reason}")
         if self.skipped <= REPORTED_SKIPS:
             log.warning("%s:%d skipped: %s", self.path, self.record, reason)
         if self.skipped == REPORTED_SKIPS:
@@ -62,6 +65,7 @@ class InputFile:
         if not self.damaged:
             self.warn(f"{reason}; {remedy}")
         self.damaged = True
+        self._note(f"{self.path}: {reason}; {remedy}")
 
     def without_nul(self, text: str) -> str:
         """The text without NUL characters, which broken disks and programs leave; told once."""
@@ -174,6 +178,9 @@ class InputFile:
                     yield from split(stream)
         except (OSError, UnicodeError) as error:
             self._cut(error)
+
+    def _note(self, reason: str) -> None:
+        self.first_reason = self.first_reason or reason
 
     def _refuse(self, found: Foreign) -> None:
         self.damage(f"it is {found.what}, so it is left out", found.remedy)

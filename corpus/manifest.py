@@ -78,6 +78,8 @@ class Manifest:
     sources: list[SourceCounts] = field(default_factory=list)
     parts: list[FilePart] = field(default_factory=list)
     """empty: all ids are in `<name>.bin`"""
+    commits: dict[str, str] = field(default_factory=dict)
+    """of the sources that were fetched from a hub, by path"""
     format_version: int = FORMAT_VERSION
 
     def save(self, token_path: str | Path) -> None:

@@ -155,6 +155,7 @@ def _manifest(
         },
         sources=tokens.counts[split],
         parts=parts,
+        commits=run.commits,
     )
 
 

@@ -16,11 +16,12 @@ from common.errors import UserError
 from corpus.cleaning.cleaner import Cleaner
 from corpus.cleaning.report import CleaningReport
 from corpus.config import DataConfig
+from corpus.dedup_stage import remove_repeats
 from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
 from corpus.packing import Tokens, pack, publish
 from corpus.report import Report, format_mixture, split_notes, write_cleaning_report
-from corpus.sources import Source, find_sources, inputs_key, stage_keys
+from corpus.sources import Source, commits_of, find_sources, inputs_key, stage_keys
 from corpus.split import Split
 from corpus.stages import (
     SPLITS,
@@ -28,7 +29,6 @@ from corpus.stages import (
     clean_shard,
     count_removed,
     read_files,
-    remove_duplicates,
     tokenise_ids,
     tokenise_texts,
 )
@@ -81,7 +81,7 @@ def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
         open_workspace(Path(data.dir), keys, _replaced(sources), data.part) as work,
         open_executor(data.executor, data.workers) as perform,
     ):
-        run = Build(data, [source.name for source in sources], work, perform)
+        run = Build(data, [s.name for s in sources], work, perform, commits_of(sources))
         counts = [SourceCounts(name) for name in run.names]
         shards = read_sources(run, sources, given, counts)
         shards = clean_sources(run, shards, counts)
@@ -117,7 +117,8 @@ def _replaced(sources: Sequence[Source]) -> list[tuple[str, str]]:
         (f"read:{index}", "tokens" if source.reader.tokens else f"clean:{index}")
         for index, source in enumerate(sources)
     ]
-    return [("pack", "write"), ("tokens", "pack"), *reads]
+    dedup = [("compared", "dedup"), ("pairs", "compared")]
+    return [("pack", "write"), ("tokens", "pack"), *dedup, *reads]
 
 
 def read_sources(
@@ -138,19 +139,22 @@ def read_sources(
             arguments = (source.config, paths, output, SHARD_BYTES, more)
             tasks.append(run.work.task(stage, name, n_bytes, read_files, *arguments))
             origins.append((index, output))
-    shards = []
+    shards, reasons = [], {}
     for (index, output), result in zip(origins, run.run("read", tasks)):
+        if result["reason"]:
+            reasons.setdefault(index, result["reason"])
         counts[index].read += sum(result["documents"])
         counts[index].skipped += result["skipped"]
         counts[index].damaged += len(result["damaged"])
         for number, (documents, size) in enumerate(zip(result["documents"], result["n_bytes"])):
             path = Path(f"{output}-{number:06d}")
             shards.append(Shard(index, path, documents, size, not sources[index].reader.tokens))
-    for found in counts:
+    for index, found in enumerate(counts):
         if not found.read:
+            nothing = "its files hold nothing but blank text; check the path and the reader"
             raise UserError(
-                f"data.sources: {found.name} gave no document ({found.skipped} records skipped); "
-                "check the file, the reader and the field"
+                f"data.sources: {found.name} gave no document ({found.skipped:,} records skipped, "
+                f"{found.damaged:,} files left out or cut): {reasons.get(index, nothing)}"
             )
     return shards
 
@@ -198,14 +202,8 @@ def find_repeats(run: Build, shards: list[Shard]) -> Path | None:
     texts = [shard for shard in shards if shard.is_text]
     if run.data.dedup == "none" or not texts:
         return None
-    folder = run.work.path("dedup", "")
-    arguments = ([t.path for t in texts], run.data.dedup, run.data.dedup_threshold, folder)
-    n_bytes = sum(shard.n_bytes for shard in texts)
-    task = run.work.task("dedup", "done", n_bytes, remove_duplicates, *arguments)
-    (result,) = run.run("dedup", [task])
-    n_documents = sum(shard.documents for shard in texts)
-    assert result["documents"] == n_documents, "documents cleaned and compared differ"
-    return folder
+    sizes = [(shard.documents, shard.n_bytes) for shard in texts]
+    return remove_repeats(run, [shard.path for shard in texts], *map(sum, zip(*sizes)))
 
 
 def _check_size(run: Build, shards: list[Shard], config: TokenizerConfig) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from common.errors import UserError
 from corpus.config import DataConfig, SourceConfig
+from corpus.hub import fetch_files, is_address
 from corpus.manifest import FORMAT_VERSION
 from corpus.matching import matching_files
 from corpus.registry import Reader, find_reader
@@ -24,6 +25,8 @@ class Source:
     config: SourceConfig
     reader: Reader
     paths: list[Path]
+    commit: str = ""
+    """of the hub that the files were fetched from"""
 
     @property
     def name(self) -> str:
@@ -56,6 +59,11 @@ def find_sources(config: DataConfig) -> list[Source]:
     return [_find_source(source, config.kind) for source in config.sources]
 
 
+def commits_of(sources: Iterable[Source]) -> dict[str, str]:
+    """The commits of the sources that were fetched from a hub, by path."""
+    return {source.config.path: source.commit for source in sources if source.commit}
+
+
 def inputs_key(config: TokenizerConfig, data: DataConfig, sources: Iterable[Source], *more) -> str:
     """Hash of everything that the outcome depends on: recipe sections, raw files, `more`."""
     files = [state for source in sources for state in _states(source)]
@@ -86,6 +94,7 @@ def stage_keys(
         keys[f"clean:{index}"] = _hash(keys[f"read:{index}"], data.cleaning, data.dedup)
     chosen = (data.val_fraction, data.seed)
     keys["dedup"] = _hash(list(keys.values()), data.dedup, data.dedup_threshold)
+    keys |= dict.fromkeys(("exact", "pairs", "compared"), keys["dedup"])
     keys["characters"] = _hash(keys["dedup"], chosen, config.sample_bytes)
     keys["vocabulary"] = _hash(keys["dedup"], chosen, repr(config))
     weights = [source.config.weight for source in sources]
@@ -107,8 +116,12 @@ def _states(source: Source) -> list[tuple[str, int, int]]:
 
 def _code_hash() -> str:
     """Hash of the program that does the work: what another version made is not used."""
-    folder = Path(__file__).parent
-    files = sorted([*folder.rglob("*.py"), *(folder.parent / "tokenizer").rglob("*.py")])
+    files = (
+        file
+        for room in ("chat", "corpus", "tokenizer")
+        for kind in ("*.py", "*.tsv")
+        for file in sorted((Path(__file__).parents[1] / room).rglob(kind))
+    )
     return _hash([file.read_text(encoding="utf-8") for file in files])
 
 
@@ -130,6 +143,8 @@ def _find_source(config: SourceConfig, kind: str) -> Source:
             f"data.sources: reader {config.reader} gives {reader.kind}, but data.kind is {kind}; "
             "change one of the two"
         )
+    if is_address(config.path):
+        return Source(config, reader, *fetch_files(config.path))
     if reader.fetch and not Path(config.path).exists():
         reader.fetch(Path(config.path))
     files = matching_files(config.path)

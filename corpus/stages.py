@@ -5,17 +5,15 @@ done-file. A text shard holds UTF-8 bytes, an id shard of an already tokenised s
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from common.errors import UserError
 from corpus.cleaning.cleaner import Cleaner
 from corpus.config import SourceConfig
-from corpus.dedup.documents import DedupShard
-from corpus.dedup.find import find_duplicates
 from corpus.dedup.outcomes import REMOVED_NAME, kept_documents
 from corpus.dedup.signatures import sign_shard
 from corpus.input_file import InputFile
@@ -56,6 +54,7 @@ def read_files(
         "n_bytes": sizes,
         "skipped": sum(file.skipped for file in files),
         "damaged": [str(file.path) for file in files if file.damaged],
+        "reason": next((file.first_reason for file in files if file.first_reason), ""),
     }
 
 
@@ -90,18 +89,6 @@ def clean_shard(
         "text_bytes": sum(map(len, kept)),
         "report": cleaner.report.to_json(),
     }
-
-
-def remove_duplicates(
-    shards: list[Path], mode: Literal["exact", "near"], threshold: float, folder: Path
-) -> dict[str, Any]:
-    """Find the documents of all cleaned shards that repeat an earlier one; see `find_duplicates`.
-
-    Raises:
-        UserError: there are more documents than can be numbered.
-    """
-    counts = find_duplicates([DedupShard(path, path) for path in shards], mode, threshold, folder)
-    return asdict(counts)
 
 
 @dataclass(frozen=True)

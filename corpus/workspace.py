@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,8 @@ class Build:
     """of the sources"""
     work: Workspace
     perform: Perform
+    commits: dict[str, str] = field(default_factory=dict)
+    """of the sources that were fetched from a hub, by path"""
 
     def run(self, stage: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         """Do what is not yet done of a stage, and return what its tasks returned, in their order.

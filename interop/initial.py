@@ -7,11 +7,11 @@ pieces small at first (Hewitt, "Initializing New Word Embeddings for Pretrained 
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from common.errors import UserError
+from corpus.hub import local_model
 from interop.names import parameter_shapes
 from interop.registry import Weights
 from interop.source import Source, open_source
@@ -34,7 +34,7 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
     Raises:
         UserError: the model is damaged, or the recipe asks for another shape or vocabulary.
     """
-    source, reset = open_source(Path(recipe.train.init_from)), recipe.train.init_reset
+    source, reset = open_source(local_model(recipe.train.init_from)), recipe.train.init_reset
     check_fields(source, recipe.model, reset)
     lines = [
         f"initial weights: {source.path}, {source.config.n_params():,} parameters, vocabulary "
@@ -79,7 +79,7 @@ def base_config(recipe: Recipe) -> ModelConfig:
     Raises:
         UserError: as `with_base_shape`.
     """
-    source = open_source(Path(recipe.train.init_from))
+    source = open_source(local_model(recipe.train.init_from))
     known, wanted = source.config.max_seq_len, recipe.model.max_seq_len
     if wanted > known and recipe.model.rope_scaling == "none":
         raise UserError(

@@ -1,7 +1,10 @@
 """The tokenizer section of the recipe."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal
+
+from common.ranges import check_range
 
 
 @dataclass(frozen=True)
@@ -19,18 +22,19 @@ null: <data.dir>/tokenizer.model"""
     """bytes of text to train them on, chosen by hash: bounds memory and time"""
 
     def __post_init__(self):
-        """Reject sizes that SentencePiece cannot train.
+        """Expand `~`; reject sizes that SentencePiece cannot train.
 
         Raises:
             ValueError: names the field.
         """
+        if self.path is not None:
+            object.__setattr__(self, "path", os.path.expanduser(self.path))
         if not 300 <= self.vocab_size <= 1_000_000:
             raise ValueError(
                 f"tokenizer.vocab_size is {self.vocab_size}; it must lie between 300 "
                 "(256 bytes and the special pieces come first) and 1,000,000"
             )
-        if self.sample_bytes < 1:
-            raise ValueError(f"tokenizer.sample_bytes is {self.sample_bytes}; it must be positive")
+        check_range("tokenizer.sample_bytes", self.sample_bytes, "[1, inf)")
         if self.kind != "sentencepiece" and self.path is None:
             raise ValueError(
                 f"tokenizer.path is missing; tokenizer.kind {self.kind} needs a tokenizer.model "

@@ -67,7 +67,7 @@ def train_sentencepiece(
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise _explain(error, vocab_size) from error
+        raise _explain(error, vocab_size, len(reserved)) from error
     content = with_space(model.getvalue())
     check_round_trip(content)
     with atomic_open(path) as file:
@@ -109,12 +109,12 @@ def too_many_characters(vocab_size: int, least: int) -> str:
     )
 
 
-def _explain(error: RuntimeError, vocab_size: int) -> UserError:
+def _explain(error: RuntimeError, vocab_size: int, n_reserved: int) -> UserError:
     reason = str(error).strip().rsplit("] ", 1)[-1]
     numbers = [int(number) for number in re.findall(r"\d+", reason)]
     if "required_chars" in str(error) and len(numbers) == 2:
-        return UserError(too_many_characters(vocab_size, numbers[1]))
-    most = f" to {numbers[1]} at most" if len(numbers) == 2 else ""
+        return UserError(too_many_characters(vocab_size, numbers[1] + n_reserved))
+    most = f" to {numbers[1] + n_reserved} at most" if len(numbers) == 2 else ""
     return UserError(
         f"the corpus is too small for a vocabulary of {vocab_size} pieces; give more text or "
         f"lower tokenizer.vocab_size{most} ({reason})"

@@ -153,7 +153,8 @@ MindSpore's operators; auto: native where they run, else plain, and the log says
     """newest checkpoints that are kept, beside the one of the lowest held-out loss"""
     init_from: str | None = None
     """model whose weights a new run starts from: a Hugging Face folder, a .gguf file, a run \
-directory or one of its checkpoints; null: random weights"""
+directory or one of its checkpoints; hf://OWNER/NAME and modelscope://OWNER/NAME are fetched once; \
+null: random weights"""
     init_reset: Literal["none", "embeddings", "shared"] = "none"
     """what a new vocabulary keeps of that model's tables. none: all, it is the same; embeddings: \
 nothing; shared: the rows of the pieces that both have"""

@@ -43,10 +43,20 @@ class Outcomes:
         """Whether the documents have lost."""
         return self._kept[numbers] != NONE
 
-    def remove(self, numbers: int | np.ndarray, kept: int | np.ndarray, similarity: float) -> None:
+    def remove(
+        self, numbers: int | np.ndarray, kept: int | np.ndarray, similarity: float | np.ndarray
+    ) -> None:
         """Note that the documents `numbers` lost to the documents `kept`."""
         self._kept[numbers] = kept
         self._similarity[numbers] = similarity
+
+    def read(self, path: PathLike) -> int:
+        """Take over a list of removals that `write` wrote; returns their number."""
+        removals = np.load(path, mmap_mode="r")
+        for begin in range(0, len(removals), BLOCK):
+            block = np.array(removals[begin : begin + BLOCK])
+            self.remove(block["document"], block["kept"], block["similarity"])
+        return len(removals)
 
     def follow(self) -> None:
         """Let a document that lost to one that was then removed lose to the same as that one."""

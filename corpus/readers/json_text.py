@@ -42,7 +42,9 @@ def json_lines(file: InputFile, encoding: str) -> Iterator[Any]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            file.skip(f"malformed JSON ({error})")
+            first = file.record == 1 and line.strip() in ("[", "{")
+            hint = "; JSON over several lines is for the reader json" if first else ""
+            file.skip(f"malformed JSON ({error}){hint}")
             continue
         yield record
 

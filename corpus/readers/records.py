@@ -1,5 +1,6 @@
 """From records, which are JSON values or rows of a table, to texts."""
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,16 @@ from corpus.registry import reader
 
 # What a function meets that looks into a record of another layout than it expects.
 LAYOUT_ERRORS = (AttributeError, LookupError, TypeError)
+PLAIN = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    bytes: "bytes, not text",
+    bytearray: "bytes, not text",
+    list: "a list that is not of texts",
+    dict: "an object",
+}
 
 
 def layout(name: str, records: Callable[[InputFile, str], Iterator[Any]]) -> Callable:
@@ -36,7 +47,8 @@ def texts_of(
         try:
             text = text_of(record)
         except LAYOUT_ERRORS as error:
-            file.skip(f"not in the layout of this corpus ({error!r})")
+            fields = f"; its fields are {_names(record)}" if isinstance(record, dict) else ""
+            file.skip(f"not in the layout of this corpus ({error!r}){fields}")
         except ValueError as error:
             file.skip(str(error))
         else:
@@ -51,18 +63,57 @@ def names_of(field: str | list[str]) -> list[str]:
 def joined(record: Any, field: str | list[str]) -> str:
     """The text in the field of a record, or in several, joined by line breaks.
 
-    A field that is null, empty, or the same as the one before it is left out. A record that is
-    itself a text is that text.
+    A list of texts is joined by line breaks as well. A field that is null, empty, or the same as
+    the one before it is left out. A record that is itself a text is that text.
 
     Raises:
-        ValueError: a field is missing or holds no text, or all are null.
+        ValueError: a field is missing or holds no text, or all are null; it says what is there.
     """
     if isinstance(record, str):
         return record
     keys = names_of(field)
-    values = [record.get(key, ...) if isinstance(record, dict) else ... for key in keys]
+    if not isinstance(record, dict):
+        raise ValueError(f"no text in field {' or '.join(keys)}: {_what(record)}")
+    values = [_text(record.get(key, ...)) for key in keys]
     values = [value for value in values if value is not None]
     if not values or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"no text in field {' or '.join(keys)}")
+        raise ValueError(f"no text in field {' or '.join(keys)}: {_what_is_in(record, keys)}")
     texts = [value for value in values if value]
     return "\n".join(text for i, text in enumerate(texts) if not i or text != texts[i - 1])
+
+
+def _text(value: Any) -> Any:
+    """A list of texts as one text; anything else as it is."""
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        return "\n".join(value)
+    return value
+
+
+def _what(record: Any) -> str:
+    """What a record is that has no fields."""
+    if isinstance(record, list):
+        return "the record is a list, which the reader json takes entry by entry"
+    return f"the record is {PLAIN.get(type(record), type(record).__name__)}"
+
+
+def _what_is_in(record: dict, keys: list[str]) -> str:
+    """What a record holds in place of a text."""
+    found = [
+        f"{key} holds {PLAIN.get(type(record[key]), type(record[key]).__name__)}"
+        for key in keys
+        if key in record and not isinstance(_text(record[key]), str)
+    ]
+    if found:
+        return " and ".join(found)
+    for name, value in record.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return (
+                f"the record has no such field, but {name}, a list of {len(value):,} records with "
+                f"the fields {_names(value[0])}; write that list to a file of its own"
+            )
+    return f"the record has the fields {_names(record)}"
+
+
+def _names(record: dict) -> str:
+    """The fields of a record, as many as a line takes."""
+    return textwrap.shorten(", ".join(map(str, record)) or "(none)", 200, placeholder=" …")

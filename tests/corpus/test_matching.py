@@ -3,7 +3,9 @@ import os
 import pytest
 
 from common.errors import UserError
+from corpus.config import DataConfig, SourceConfig
 from corpus.matching import matching_files
+from tokenizer.config import TokenizerConfig
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_order_and_a_name_that_is_no_pattern(matches):
     assert matches("*.txt", *names) == ["a.txt", "b.txt", "c[1].txt"]
     assert matches("c[1].txt") == ["c[1].txt"]
     assert matches("[ab].txt") == ["a.txt", "b.txt"]
-    assert matches("no-*") == matches("sub") == []
+    assert matches("no-*") == matches("gone") == []
     assert matching_files("") == []
 
 
@@ -57,3 +59,24 @@ def test_linked_folder_is_entered_where_the_pattern_names_it(matches, tmp_path):
     assert matches("disk/*.txt", "disk/a.txt") == ["disk/a.txt"]
     os.symlink("disk", tmp_path / "corpora")
     assert matches("corpora/**/*.txt") == ["corpora/a.txt"]
+
+
+def test_brackets_in_the_name_of_a_folder_are_taken_literally(matches):
+    names = ["[公版] 书/a.txt", "[公版] 书/x/b[1].txt", "a/[1]/c.txt"]
+    assert matches("[公版] 书/*.txt", *names) == names[:1]
+    assert matches("[公版] 书/**/*.txt") == names[:2]
+    assert matches("[公版] 书/x/b[1].txt") == names[1:2]
+    assert matches("a/[1]/[bc].txt") == names[2:]
+
+
+def test_a_folder_is_named(matches):
+    matches("*", "books/a.txt", "books/x/b.txt", "books/c.md")
+    with pytest.raises(UserError, match=r"books is a folder; .*, such as books/\*\.txt"):
+        matching_files("books")
+
+
+def test_home_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/xiaoming")
+    assert SourceConfig("txt", "~/books/*.txt").path == "/home/xiaoming/books/*.txt"
+    assert DataConfig("~/data").dir == "/home/xiaoming/data"
+    assert TokenizerConfig(path="~/t.model").path == "/home/xiaoming/t.model"

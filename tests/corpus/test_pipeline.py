@@ -1,4 +1,6 @@
+import json
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -124,16 +126,51 @@ def test_bad_records_are_counted_and_told_once(make_data, tmp_path, caplog):
     assert caplog.text.count("raw.jsonl:301 skipped: malformed JSON") == 1
 
 
-@pytest.mark.parametrize("content", ["", "\n \n", '{"text": ""}\n', "{bad\n"])
-def test_source_without_a_document(tmp_path, tokenizer_config, make_data, content):
-    (tmp_path / "empty.jsonl").write_text(content)
-    source = SourceConfig("jsonl", str(tmp_path / "empty.jsonl"))
-    for config in (tokenizer_config, TokenizerConfig(vocab_size=350)):
-        sources = [*make_data().sources, source]
-        data = DataConfig(str(tmp_path / "data"), sources, val_fraction=0.1, workers=1)
-        with pytest.raises(UserError, match=r"empty\.jsonl gave no document"):
-            build(config, data)
+LINES = [{"title": f"第{i}天", "content": "小明在河边读书。"} for i in range(60)]
+NO_DOCUMENT = {
+    ("jsonl", ""): "its files hold nothing but blank text",
+    ("jsonl", "\n \n"): "its files hold nothing but blank text",
+    ("jsonl", '{"text": ""}\n'): "its files hold nothing but blank text",
+    ("jsonl", "{bad\n"): "1 records skipped, .* malformed JSON",
+    ("jsonl", json.dumps(LINES)): "the record is a list, which the reader json takes entry by",
+    ("jsonl", json.dumps(LINES, indent=1)): "several lines is for the reader json",
+    ("jsonl", json.dumps(LINES[0])): "the record has the fields title, content",
+    ("json", json.dumps(LINES)): "60 records skipped.*empty.jsonl:1: .* fields title, content",
+    ("json", json.dumps({"n": 60, "data": LINES})): (
+        "but data, a list of 60 records with the fields title, content; write that list"
+    ),
+    ("json", '[{"text": 5}]'): "text holds a number",
+    ("json", '[{"text": {"zh": "一"}}]'): "text holds an object",
+    ("json", '[{"text": [1, 2]}]'): "text holds a list that is not of texts",
+    ("json", "[5]"): "the record is a number",
+    ("csv", "title,content\n一,二\n"): "no column text among title, content; name one of these",
+    ("txt", b"\xff\xfe" + "一".encode("utf-16-le")): "text in utf-16, .* set encoding: utf-16",
+    ("txt_lines", b"\x1f\x8b\x08\x00"): "it is packed with gzip, so it is left out; give it a name",
+}
+
+
+@pytest.mark.parametrize(("reader", "content"), NO_DOCUMENT)
+def test_source_without_a_document(tmp_path, tokenizer_config, make_data, reader, content):
+    path = tmp_path / "empty.jsonl"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    source = SourceConfig(reader, str(path))
+    sources = [*make_data(20).sources, source]
+    data = DataConfig(str(tmp_path / "data"), sources, val_fraction=0.1, workers=1)
+    with pytest.raises(UserError, match=r"empty\.jsonl gave no document") as told:
+        build(tokenizer_config, data)
+    assert re.search(NO_DOCUMENT[reader, content], str(told.value)), told.value
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["work"]
+
+
+def test_bytes_in_a_table(tmp_path, tokenizer_config):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"text": [b"abc"]}), tmp_path / "raw")
+    source = SourceConfig("parquet", str(tmp_path / "raw"))
+    data = DataConfig(str(tmp_path / "data"), [source], workers=1)
+    with pytest.raises(UserError, match="raw:1: no text in field text: text holds bytes, not text"):
+        build(tokenizer_config, data)
 
 
 def test_too_few_documents_for_a_split(make_data, tokenizer_config):

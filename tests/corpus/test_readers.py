@@ -36,6 +36,16 @@ def test_fields_are_joined_without_the_null_the_empty_and_the_repeated(read):
     assert read("jsonl", '{"title": null, "desc": null, "answer": null}', **fields) == ([], 1)
 
 
+@pytest.mark.parametrize("reader", ["jsonl", "json"])
+def test_a_list_of_texts_is_joined_by_line_breaks(read, reader):
+    poem = '{"title": "春晓", "paragraphs": ["春眠不觉晓，", "处处闻啼鸟。"], "tags": []}'
+    assert read(reader, poem, field="paragraphs") == (["春眠不觉晓，\n处处闻啼鸟。"], 0)
+    both = {"field": ["title", "paragraphs", "tags"]}
+    assert read(reader, poem, **both) == (["春晓\n春眠不觉晓，\n处处闻啼鸟。"], 0)
+    assert read(reader, poem, field="tags") == ([""], 0)
+    assert read(reader, '{"paragraphs": ["一", 2]}', field="paragraphs") == ([], 1)
+
+
 def test_byte_order_mark_is_dropped(read):
     assert read("jsonl", b'\xef\xbb\xbf{"text": "a"}') == (["a"], 0)
     assert read("json", b'\xef\xbb\xbf["a"]') == (["a"], 0)

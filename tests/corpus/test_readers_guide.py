@@ -14,6 +14,7 @@ import corpus.readers.plain_text as plain_text
 import corpus.readers.token_ids as token_ids
 import corpus.unpack as unpack
 from corpus.config import SourceConfig
+from corpus.hub import parse_address
 from corpus.readers.published import LAYOUTS
 from corpus.registry import READERS, find_reader
 
@@ -22,10 +23,12 @@ each_language = pytest.mark.parametrize("name", ["corpora.md", "corpora_CN.md"])
 
 
 def block(name, language):
-    (found,) = re.findall(
-        rf"^```{language}\n(.*?)^```$", (DOCS / name).read_text("utf-8"), re.M | re.S
-    )
-    return found
+    return blocks(name, language)[0]
+
+
+def blocks(name, language):
+    text = (DOCS / name).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
 def rows(name):
@@ -54,6 +57,15 @@ def test_the_recipe_loads(name):
     configs = [SourceConfig(**source) for source in sources]
     assert [find_reader(config.reader).tokens for config in configs] == [False] * 3
     assert configs[2].encoding == "gb18030"
+
+
+@each_language
+def test_the_addresses_of_hubs_can_be_taken_apart(name):
+    sources = yaml.safe_load(blocks(name, "yaml")[1])["data"]["sources"]
+    for source in sources:
+        address = parse_address(SourceConfig(**source).path, "dataset")
+        assert (address.hub, address.kind) == ("hf", "dataset")
+        assert address.pattern and find_reader(source["reader"])
 
 
 @each_language

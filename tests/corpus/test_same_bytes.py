@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pkgutil
 import random
 import re
 import shutil
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-import corpus.pipeline as pipeline
 from common.errors import UserError
 from corpus.config import DataConfig, SourceConfig
 from corpus.pipeline import build
@@ -22,7 +22,7 @@ from corpus.stages import read_files
 from corpus.workspace import Unfinished
 from tokenizer.config import TokenizerConfig
 
-KEPT = ("characters", "vocabulary")
+KEPT = ("characters", "exact", "vocabulary")
 CONFIG = TokenizerConfig(vocab_size=350)
 SMALL = {"corpus.pipeline.SHARD_BYTES": 10_000, "corpus.packing.BUCKET_BYTES": 10_000}
 SCRIPT = """
@@ -104,6 +104,32 @@ def test_two_workers(data, expected, small_shards, executor):
     assert outcome(data) == expected
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_near_duplicates_by_one_worker_two_or_parts(
+    data, random_texts, write_jsonl, small_shards, monkeypatch, shared
+):
+    texts = random_texts(150, length=90)
+    write_jsonl(Path(data.sources[1].path), [text[:80] + text[:5] for text in texts] + texts)
+    data = dataclasses.replace(data, dedup="near")
+    monkeypatch.setattr("corpus.dedup.near.SPAN_DOCUMENTS", 100)
+    build(CONFIG, data)
+    removed = (Path(data.dir) / "duplicates.jsonl").read_text()
+    expected = outcome(data)
+    shutil.rmtree(Path(data.dir) / "work")
+    if shared:
+        for part in [0, 1] * 9:
+            try:
+                build(CONFIG, dataclasses.replace(data, part=f"{part}/2"))
+            except Unfinished:
+                continue
+            break
+    else:
+        build(CONFIG, dataclasses.replace(data, workers=2))
+    assert removed.count("\n") > 150
+    assert (Path(data.dir) / "duplicates.jsonl").read_text() == removed
+    assert outcome(data) == expected
+
+
 def test_parts_one_after_another(data, expected, small_shards):
     # Each round of all parts finishes one stage of the seven, or more.
     reports = []
@@ -159,33 +185,32 @@ def test_finished_tasks_are_not_done_again(data, small_shards, monkeypatch):
         patch.setattr("corpus.pipeline.tokenise_texts", full)
         with pytest.raises(UserError, match="disk is full"):
             build(CONFIG, data)
-    for name in ("read_files", "clean_shard", "remove_duplicates", "train_vocabulary"):
-        monkeypatch.setattr(f"corpus.pipeline.{name}", full)
+    for name in list(STAGES.values())[:-1]:
+        monkeypatch.setattr(name, full)
     assert not build(CONFIG, data).up_to_date
     outcome(data)
 
 
 STAGES = {
-    "read": "read_files",
-    "clean": "clean_shard",
-    "dedup": "remove_duplicates",
-    "vocabulary": "train_vocabulary",
-    "tokens": "tokenise_texts",
+    "read": "corpus.pipeline.read_files",
+    "clean": "corpus.pipeline.clean_shard",
+    "dedup": "corpus.dedup_stage.remove_duplicates",
+    "vocabulary": "corpus.pipeline.train_vocabulary",
+    "tokens": "corpus.pipeline.tokenise_texts",
 }
 CHANGES = {
-    "nothing": ({}, []),
     "vocab_size": ({}, ["vocabulary", "tokens"]),
     "weight": ({"sources": 2.5}, ["tokens"]),
     "val_fraction": ({"val_fraction": 0.2}, ["vocabulary", "tokens"]),
     "seed": ({"seed": 7}, ["vocabulary", "tokens"]),
-    "shard_tokens": ({"shard_tokens": 500}, ["tokens"]),
     "dedup_threshold": ({"dedup_threshold": 0.7}, ["dedup", "vocabulary", "tokens"]),
     "cleaning": ({"cleaning": [{"rule": "length", "min": 6}]}, list(STAGES)),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    ("change", "finished"), [("vocab_size", False), *((change, True) for change in CHANGES)]
+)
 def test_a_stage_is_kept_while_what_it_depends_on_is_unchanged(
     data, small_shards, monkeypatch, change, finished
 ):
@@ -201,26 +226,26 @@ def test_a_stage_is_kept_while_what_it_depends_on_is_unchanged(
     if "sources" in fields:
         sources = [dataclasses.replace(source, weight=2.5) for source in data.sources]
         fields = {"sources": sources}
-    if change == "nothing" or (not finished and change == "shard_tokens"):
-        expected = ["tokens"] if finished else []
     for path in Path(data.dir).glob("*_data.json"):
         path.unlink()
     done = []
     for stage, name in STAGES.items():
-        perform = getattr(pipeline, name)
+        perform = pkgutil.resolve_name(":".join(name.rsplit(".", 1)))
 
         def note(*arguments, stage=stage, perform=perform):
             done.append(stage)
             return perform(*arguments)
 
-        monkeypatch.setattr(f"corpus.pipeline.{name}", note)
+        monkeypatch.setattr(name, note)
     changed = dataclasses.replace(data, **fields)
     build(config, changed)
     assert sorted(set(done), key=list(STAGES).index) == expected
-    kept = {name: Path(data.dir, name).read_bytes() for name in ("val_data.bin", "tokenizer.model")}
-    shutil.rmtree(data.dir)
-    build(config, changed)
-    assert kept == {name: Path(data.dir, name).read_bytes() for name in kept}
+    if change == "vocab_size":
+        names = ("pretrain_data.bin", "val_data.bin", "tokenizer.model")
+        kept = [Path(data.dir, name).read_bytes() for name in names]
+        shutil.rmtree(data.dir)
+        build(config, changed)
+        assert kept == [Path(data.dir, name).read_bytes() for name in names]
 
 
 def test_a_new_source_keeps_the_others_read_and_cleaned(data, tmp_path, monkeypatch):
@@ -240,7 +265,7 @@ def test_a_vocabulary_too_small_is_known_before_deduplication(
     rare = ["".join(map(chr, range(0x4E00 + 10 * i, 0x4E0A + 10 * i))) for i in range(200)]
     write_jsonl(tmp_path / "b.jsonl", [*random_texts(50), *rare])
     with monkeypatch.context() as patch:
-        patch.setattr("corpus.pipeline.remove_duplicates", lambda *args: 1 / 0)
+        patch.setattr("corpus.dedup_stage.remove_duplicates", lambda *args: 1 / 0)
         with pytest.raises(
             UserError, match="raise tokenizer.vocab_size to [0-9]+ at least"
         ) as told:
@@ -250,8 +275,8 @@ def test_a_vocabulary_too_small_is_known_before_deduplication(
         build(TokenizerConfig(vocab_size=least - 5), data)
     exact = int(re.search(r"to (\d+) at least", str(told.value))[1])
     assert abs(exact - least) < 0.02 * least
-    for name in ("read_files", "clean_shard", "remove_duplicates", "count_pieces"):
-        monkeypatch.setattr(f"corpus.pipeline.{name}", lambda *args: 1 / 0)
+    for name in (*list(STAGES.values())[:3], "corpus.pipeline.count_pieces"):
+        monkeypatch.setattr(name, lambda *args: 1 / 0)
     with pytest.raises(UserError, match=f"to {exact} at least"):
         build(TokenizerConfig(vocab_size=exact - 1), data)
     build(TokenizerConfig(vocab_size=exact), data)

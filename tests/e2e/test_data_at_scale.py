@@ -20,7 +20,7 @@ model: {dim: 64, n_layers: 2, n_heads: 4, max_seq_len: 64}
 train: {max_steps: 2, tokens_per_step: 256, micro_batch: 4}
 eval: {prompts: [小明在学校]}
 """
-ROUNDS = 7
+ROUNDS = 9
 
 
 def commands(repo, guide):

@@ -39,7 +39,7 @@ def test_bad_input_is_one_sentence(run_command, tmp_path):
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith("error: ")
     assert "raw.txt:1 skipped: byte 0 is not utf-8" in result.stderr
-    assert "gave no document (1 records skipped)" in result.stderr
+    assert "gave no document (1 records skipped, 0 files left out or cut): " in result.stderr
     assert "Traceback" not in result.stderr
 
 

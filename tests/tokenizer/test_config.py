@@ -6,10 +6,16 @@ import yaml
 from tokenizer.config import TokenizerConfig
 
 
-@pytest.mark.parametrize("size", [0, -1])
-def test_a_sample_must_hold_something(size):
-    with pytest.raises(ValueError, match=f"tokenizer.sample_bytes is {size}; it must be positive"):
+@pytest.mark.parametrize(("size", "rule"), [(0, "at least 1"), (-1, "at least 1"), (2**64, "most")])
+def test_a_sample_must_hold_something(size, rule):
+    with pytest.raises(ValueError, match=f"tokenizer.sample_bytes is {size}; it must be .*{rule}"):
         TokenizerConfig(sample_bytes=size)
+
+
+@pytest.mark.parametrize("size", [0, 299, 1_000_001, 2**64])
+def test_a_vocabulary_has_bounds(size):
+    with pytest.raises(ValueError, match=f"tokenizer.vocab_size is {size}; it must lie between"):
+        TokenizerConfig(vocab_size=size)
 
 
 @pytest.mark.parametrize("guide", ["docs/tokenizers.md", "docs/tokenizers_CN.md"])

@@ -1,11 +1,12 @@
 import random
+import re
 
 import pytest
 
 from common.errors import UserError
 from tokenizer.round_trip import odd_lines
 from tokenizer.tokenizer import load_tokenizer
-from tokenizer.train import train_sentencepiece
+from tokenizer.train import least_pieces, train_sentencepiece
 
 CHARACTERS = "春眠不觉晓处闻啼鸟夜来风雨声花落知多少"
 
@@ -45,9 +46,19 @@ def test_too_little_text_for_the_vocabulary(tmp_path, texts):
     assert not list(tmp_path.iterdir())
 
 
-def test_too_many_characters_for_the_vocabulary(tmp_path):
-    with pytest.raises(UserError, match="too many different characters .* 300 pieces; raise"):
-        train_sentencepiece(["".join(map(chr, range(0x4E00, 0x5800))) * 3], 300, tmp_path / "m")
+@pytest.mark.parametrize("reserved", [(), ("<|user|>", "<|end|>")])
+def test_the_sentence_names_the_smallest_and_the_largest_size(tmp_path, reserved):
+    texts = [*poems(300), "".join(map(chr, range(0x4E00, 0x5200)))]
+    least = least_pieces(texts, 10**9) + len(reserved)
+    for size in (300, least - 1):
+        with pytest.raises(UserError, match=f"different .* {size} pieces; raise .* to {least} at"):
+            train_sentencepiece(texts, size, tmp_path / "m", reserved=reserved)
+    train_sentencepiece(texts, least, tmp_path / "m", reserved=reserved)
+    assert load_tokenizer("sentencepiece", tmp_path / "m").vocab_size == least
+    with pytest.raises(UserError, match="lower tokenizer.vocab_size to [0-9]+ at most") as told:
+        train_sentencepiece(texts, 90_000, tmp_path / "m", reserved=reserved)
+    most = int(re.search(r"to (\d+) at most", str(told.value))[1])
+    train_sentencepiece(texts, most, tmp_path / "m", reserved=reserved)
 
 
 def test_training_is_silent(tmp_path, capfd):

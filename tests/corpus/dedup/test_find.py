@@ -122,7 +122,8 @@ def test_little_memory_gives_the_same_bytes(dedup, messy, monkeypatch):
     expected = dedup(messy)
     monkeypatch.setattr(documents, "BLOCK_DOCUMENTS", 50)
     monkeypatch.setattr(documents, "OPEN_SHARDS", 1)
-    monkeypatch.setattr(near, "SLICE_PAIRS", 10)
+    monkeypatch.setattr(near, "SPAN_DOCUMENTS", 100)
+    monkeypatch.setattr(near, "SLICE_DOCUMENTS", 7)
     monkeypatch.setattr(near, "CACHED_PIECES", 100)
     monkeypatch.setattr(buckets.Buckets.__init__, "__defaults__", (300,))
     monkeypatch.setattr(pairs.SortedPairs.__init__, "__defaults__", (40,))
@@ -140,7 +141,7 @@ def test_a_second_run_replaces_the_first_and_leaves_no_scratch(dedup, messy):
 
 def test_what_a_killed_run_left_is_cleared(dedup, messy):
     run = dedup(messy)
-    left = run.folder / "scratch" / "bands"
+    left = run.folder / "steps" / "pairs"
     left.mkdir(parents=True)
     (left / "0").write_bytes(b"half a record")
     find_duplicates(run.shards, "near", 0.6, run.folder)
