@@ -45,7 +45,7 @@ def base_tokenizer(
 
 
 def base_folder(path: Path) -> Path:
-    """The folder of the tokenizer: a run directory, also for one of its checkpoints, or a model's.
+    """The folder of the tokenizer: an export's, or the run directory, also for what is in it.
 
     Raises:
         UserError: it does not exist.
@@ -54,7 +54,7 @@ def base_folder(path: Path) -> Path:
         raise UserError(f"train.init_from: {path} does not exist; train the base model first")
     folder = path if path.is_dir() else path.parent
     for candidate in (folder, folder.parent, folder.parent.parent):
-        if (candidate / RECIPE_NAME).is_file():
+        if (candidate / MODEL_NAME).is_file():
             return candidate
     return folder
 

@@ -61,14 +61,14 @@ def read_idioms(file: InputFile, source: SourceConfig, val_fraction: float) -> I
     """Read the table; `val_fraction` is that of the recipe, equal to that of pretraining."""
     explanations, held_out, followers = {}, set(), defaultdict(list)
     for row in csv.DictReader(file.lines(source.encoding)):
-        word = row["word"]
-        if not re.fullmatch("[\u4e00-\u9fff]{4}", word) or word in explanations:
+        word, entry = row["word"], idiom_entry(row).strip()
+        if not re.fullmatch("[\u4e00-\u9fff]{4}", word):
             continue
-        explanations[word] = row["explanation"].strip()
-        followers[word[0]].append(word)
-        unseen = is_held_out(idiom_entry(row).strip().encode(), val_fraction)
-        if unseen or draw("word", word) < HELD_OUT_WORDS:
+        if is_held_out(entry.encode(), val_fraction) or draw("word", word) < HELD_OUT_WORDS:
             held_out.add(word)
+        if word not in explanations:
+            explanations[word] = entry.splitlines()[0].removeprefix(f"{word}：").strip()
+            followers[word[0]].append(word)
     return Idioms(explanations, frozenset(held_out), dict(followers))
 
 
@@ -168,12 +168,16 @@ def read_explain_pairs(
 def read_chain_task(
     file: InputFile, source: SourceConfig, val_fraction: float
 ) -> Iterator[Example]:
-    """A word is asked; the key names the character to begin with, and all words that do."""
+    """A word is asked; the key names the character to begin with, and all words that do.
+
+    It also tells whether games of the training split never ask that character.
+    """
     idioms = read_idioms(file, source, val_fraction)
     for word in idioms.explanations:
         training = idioms.is_asked(word)
         if answers := idioms.follows(word, training):
             key = {"task": "chain", "word": word, "first": word[-1], "answers": answers}
+            key["never_asked"] = is_rare_ending(word[-1])
             yield Example([Message(USER, CHAIN.format(word))], key=key, held_out=not training)
 
 
