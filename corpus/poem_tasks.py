@@ -26,10 +26,8 @@ WRITE, FOLLOW, COUPLET, PROSODY = (
 )
 
 
-@reader("poem_tasks", fetch=fetch_poems, examples="sft")
-def read_poem_tasks(
-    file: InputFile, source: SourceConfig, val_fraction: float
-) -> Iterator[Example]:
+@reader("poem_dialogues", fetch=fetch_poems, examples="sft")
+def read_dialogues(file: InputFile, source: SourceConfig, val_fraction: float) -> Iterator[Example]:
     """One task from each poem that keeps the rules: to write it, in more than half of the cases.
 
     The others: the line that follows, the lower line of a couplet of a 律诗, its prosody named.
@@ -43,8 +41,8 @@ def read_poem_tasks(
             yield Example(messages, held_out=poem.is_held_out(val_fraction))
 
 
-@reader("poem_titles", fetch=fetch_poems, examples="task")
-def read_poem_titles(
+@reader("poem_title_task", fetch=fetch_poems, examples="task")
+def read_title_tasks(
     file: InputFile, source: SourceConfig, val_fraction: float
 ) -> Iterator[Example]:
     """Titles to write a poem on, none of a poem that was trained on; `field` names the forms.

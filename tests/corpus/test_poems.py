@@ -76,14 +76,14 @@ def test_each_poem_that_keeps_the_rules_gives_one_task(read_examples):
     titles = [place + number for place in ("山居", "秋日") for number in "一二三四五六七八九"]
     lines = [regulated(title, LINES) for title in titles] + [regulated(title) for title in titles]
     broken = regulated("不合律", ["空山新雨后", "天气晚来花", *LINES[2:4]])
-    examples = read_examples("poem_tasks", [*lines, broken], 1e-9)
+    examples = read_examples("poem_dialogues", [*lines, broken], 1e-9)
     assert len(examples) == len(lines) and not any(e.held_out for e in examples)
     asked = {e.messages[0].content[:3]: e.messages[-1].content for e in examples}
     assert set(asked) == {"写一首", "续写下", "对下联", "这首诗"}
     assert asked["写一首"].startswith("空山新雨后，天气晚来秋。")
     assert asked["续写下"] == "清泉石上流" and asked["对下联"] in ("清泉石上流", "莲动下渔舟")
     assert asked["这首诗"].split("，")[0] in FORMS
-    assert all(e.held_out for e in read_examples("poem_tasks", lines, 1 - 1e-9))
+    assert all(e.held_out for e in read_examples("poem_dialogues", lines, 1 - 1e-9))
 
 
 def test_prosody_in_words():
@@ -93,15 +93,15 @@ def test_prosody_in_words():
 
 def test_titles_to_write_on_were_never_trained_on(read_examples):
     lines = [regulated("山居"), regulated("古風", LINES[:3]), regulated("山居", LINES[:2])]
-    train = read_examples("poem_titles", lines, 1e-9)
+    train = read_examples("poem_title_task", lines, 1e-9)
     assert [e.key["title"] for e in train] == ["古风"] and not train[0].held_out
     assert train[0].messages[0].content == f"写一首{train[0].key['form']}，题目：古风"
-    both = read_examples("poem_titles", lines, 1 - 1e-9, field="五言绝句")
+    both = read_examples("poem_title_task", lines, 1 - 1e-9, field="五言绝句")
     assert [(e.key["title"], e.key["form"], e.held_out) for e in both] == [
         ("山居", "五言绝句", True),
         ("古风", "五言绝句", False),
     ]
-    assert len(read_examples("poem_titles", lines, 1 - 1e-9, field="七言绝句")) == 1
+    assert len(read_examples("poem_title_task", lines, 1 - 1e-9, field="七言绝句")) == 1
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ def tasks(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tasks")
     lines = [f"第{n}句" for n in "一二三四五"]
     poems = [{"title": f"古风{n}", "paragraphs": lines} for n in "甲乙丙"]
-    poems += [{"title": f"春{n}", "paragraphs": ["春天天天天"] * 4} for n in "日夜"]
+    poems += [{"title": f"春{n}", "paragraphs": ["春天天天天，"] * 4} for n in "日夜"]
     (folder / "poems.jsonl").write_text("\n".join(map(json.dumps, poems)), encoding="utf-8")
     template = ChatTemplate.for_tokenizer(run.tokenizer(), "question_answer")
-    source = SourceConfig("poem_titles", str(folder / "poems.jsonl"), field="五言绝句")
+    source = SourceConfig("poem_title_task", str(folder / "poems.jsonl"), field="五言绝句")
     data = DataConfig(str(folder), [source], kind="task", val_fraction=1 - 1e-9, workers=1)
     build_examples(template, data, TokenizerConfig())
     return folder
