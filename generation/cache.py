@@ -27,6 +27,11 @@ class Cache:
         self.first_rows = np.arange(batch * config.n_kv_heads).reshape(batch, -1) * length
         self.keys, self.values = self._empty("keys"), self._empty("values")
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all keys and values."""
+        return sum(p.nbytes for p in (*self.keys, *self.values))
+
     def _empty(self, name: str) -> ParameterTuple:
         zeros = np.zeros((int(np.prod(self.shape[:3])), self.shape[3]), np.float32)
         return ParameterTuple(
