@@ -137,14 +137,33 @@ class Answer:
 
 
 class ChatAnswer(Answer):
-    """The same as messages of a chat."""
+    """The same as messages of a chat; white space around an answer is left out."""
 
     object, piece_object, prefix = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
-    def __init__(self, *arguments: Any, sources: Sequence[dict[str, Any]] = ()):
-        super().__init__(*arguments)
-        if sources:
-            self.head["sources"] = list(sources)
+    def __init__(
+        self,
+        model: str,
+        names: TokenNames,
+        choices: Sequence[Choice],
+        log_probs: bool,
+        sources: Sequence[dict[str, Any]] = (),
+    ):
+        """`sources` are the passages that the model was shown."""
+        super().__init__(model, names, choices, log_probs)
+        self.sources = {"sources": list(sources)} if sources else {}
+        self.held = [""] * len(choices)
+
+    def _piece(self, choice: Choice, text: str, tokens: Sequence[NewToken]) -> dict[str, Any]:
+        """White space is held back until something follows it."""
+        text = self.held[choice.index] + text
+        shown = text.rstrip()
+        self.held[choice.index] = text[len(shown) :]
+        return super()._piece(choice, shown if choice.text else shown.lstrip(), tokens)
+
+    def whole(self) -> dict[str, Any]:
+        """The answer in one."""
+        return super().whole() | self.sources
 
     def opening(self) -> dict[str, Any]:
         """The first piece of a stream: who speaks."""
@@ -153,7 +172,8 @@ class ChatAnswer(Answer):
             [
                 {"index": c.index, "delta": delta, "logprobs": None, "finish_reason": None}
                 for c in self.choices
-            ]
+            ],
+            **self.sources,
         )
 
     def _choice_piece(

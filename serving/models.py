@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chat.template import TEMPLATE_NAME, ChatTemplate
 from common.errors import UserError
 from evaluation.config import EvalConfig
 from generation.batching import Batch
@@ -22,6 +23,8 @@ class ServedModel:
 
     name: str
     tokenizer: Tokenizer
+    template: ChatTemplate | None
+    """None: the run continues texts and does not chat"""
     batch: Batch
     eval: EvalConfig
     """the settings of the run's recipe, which the page begins with"""
@@ -57,8 +60,13 @@ def load_models(
         tokenizer = run.tokenizer()
         batch = Batch(network, tokenizer, slots)
         batch.warm_up()
+        template = None
+        if (run.path / TEMPLATE_NAME).is_file():
+            template = ChatTemplate.load(run.path, tokenizer)
         step = run.chosen_checkpoint.step
-        models[name] = ServedModel(name, tokenizer, batch, run.recipe.eval, step, int(time.time()))
+        models[name] = ServedModel(
+            name, tokenizer, template, batch, run.recipe.eval, step, int(time.time())
+        )
         log.info(
             "%s: %s parameters, step %s, %s slots of %s tokens in %.0f MB, ready in %.1f s",
             name,

@@ -117,6 +117,11 @@ class ChatMessage(BaseModel):
     content: Text | list[ContentPart]
 
     @property
+    def known_role(self) -> str:
+        """The role by the name that chat templates have for it."""
+        return "system" if self.role == "developer" else self.role
+
+    @property
     def text(self) -> str:
         """The content; parts are joined."""
         if isinstance(self.content, str):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from common.errors import UserError
+from corpus.passages import PassageIndex
 from serving.api import make_app
 from serving.config import ServeConfig
 from serving.engine import Engine
@@ -100,11 +102,29 @@ class Server:
             return {name: model.batch for name, model in self.models.items()}
 
         self.engine = Engine(load, config.slots + config.queue)
+        try:
+            documents = self._open_documents(options.documents)
+        except UserError:
+            self.engine.stop()
+            raise
         metrics = Metrics()
         metrics.watch(self.engine)
-        app = make_app(Service(self.models, self.engine, config, metrics))
+        app = make_app(Service(self.models, self.engine, config, metrics, documents))
         guarded = Guard(app, config, options.host, options.api_key, metrics)
         self.uvicorn = uvicorn.Server(uvicorn_config(guarded, config))
+
+    def _open_documents(self, folder: Path | None) -> PassageIndex | None:
+        if folder is None:
+            return None
+        if not any(model.template for model in self.models.values()):
+            raise UserError(
+                "--documents is for chats, and none of these runs has a chat template; train one "
+                "with post_train.py"
+            )
+        begin = time.monotonic()
+        index = PassageIndex.open(folder)
+        log.info("%s: %s passages, %.1f s", folder, f"{len(index):,}", time.monotonic() - begin)
+        return index
 
     def run(self) -> None:
         """Answer until SIGINT, SIGTERM or `stop`."""

@@ -12,6 +12,10 @@ from typing import Any
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response, StreamingResponse
 
+from chat.messages import Message
+from chat.passages import question_of, with_passages
+from common.errors import UserError
+from corpus.passages import Passage, PassageIndex
 from generation.request import Request
 from generation.sampling import Sampling
 from generation.writer import Piece
@@ -24,6 +28,10 @@ from serving.models import ServedModel
 from serving.schemas import ChatRequest, CompletionRequest
 from serving.token_names import TokenNames
 
+PASSAGES = 3
+"""shown to the model for a question, at most"""
+ANSWER_SHARE = 4
+"""a quarter of the context is kept for an answer of no given length when passages are added"""
 CLIENT_GONE = 499
 """as nginx calls it; nobody reads it"""
 
@@ -32,9 +40,16 @@ class Service:
     """Answers requests with the models of one engine."""
 
     def __init__(
-        self, models: dict[str, ServedModel], engine: Engine, config: ServeConfig, metrics: Metrics
+        self,
+        models: dict[str, ServedModel],
+        engine: Engine,
+        config: ServeConfig,
+        metrics: Metrics,
+        documents: PassageIndex | None = None,
     ):
+        """`documents` are looked things up in for chats."""
         self.models, self.engine, self.config, self.metrics = models, engine, config, metrics
+        self.documents = documents
 
     def model(self, name: str | None) -> ServedModel:
         """A model by its name; the first one where no name is given.
@@ -64,10 +79,11 @@ class Service:
             "n_likely": body.logprobs,
             "score_prompt": body.echo and body.logprobs is not None,
         }
+        ends = frozenset([model.tokenizer.eos_id])
         requests, choices = [], []
         for prompt in prompts:
             shown = model.tokenizer.decode(prompt) if body.echo else None
-            for request in self._requests(model, prompt, body, body.max_tokens, **likely):
+            for request in self._requests(model, prompt, body, body.max_tokens, ends, **likely):
                 requests.append(request)
                 choices.append(Choice(len(choices), shown, len(prompt)))
         names = TokenNames(model.tokenizer)
@@ -81,12 +97,50 @@ class Service:
             ApiError: says what is wrong with it, or that the run has no chat template.
         """
         model = self.model(body.model)
-        raise ApiError(
-            HTTPStatus.BAD_REQUEST,
-            f"the run {model.name} has no chat template: it was trained to continue texts; "
-            "use /v1/completions",
-            "model",
-        )
+        if model.template is None:
+            raise ApiError(
+                HTTPStatus.BAD_REQUEST,
+                f"the run {model.name} has no chat template: it was trained to continue texts; "
+                "use /v1/completions",
+                "model",
+            )
+        limit = body.max_completion_tokens or body.max_tokens
+        prompt, passages = await self._chat_prompt(model, body, limit)
+        max_tokens = limit or min(self.config.max_tokens, model.context)
+        likely = {"n_likely": body.top_logprobs if body.logprobs else None}
+        ends = frozenset(model.template.end_ids)
+        requests = list(self._requests(model, prompt, body, max_tokens, ends, **likely))
+        choices = [Choice(i, None, len(prompt)) for i in range(body.n)]
+        sources = [dataclasses.asdict(passage) for passage in passages]
+        names = TokenNames(model.tokenizer)
+        answer = ChatAnswer(model.name, names, choices, body.logprobs, sources)
+        return await self._answer(answer, requests, body, http)
+
+    async def _chat_prompt(
+        self, model: ServedModel, body: ChatRequest, limit: int | None
+    ) -> tuple[list[int], list[Passage]]:
+        """Ids of the dialogue, and the passages in it: as many as leave room for the answer.
+
+        Raises:
+            ApiError: the messages are no dialogue that can be answered, or too long.
+        """
+        try:
+            messages = [Message(message.known_role, message.text) for message in body.messages]
+            ids = self._ids(model, model.template.prompt_ids(messages))
+        except UserError as error:
+            raise ApiError(HTTPStatus.BAD_REQUEST, f"messages: {error}", "messages") from error
+        if self.documents is None:
+            return ids, []
+        question = question_of(messages)
+        passages = await asyncio.to_thread(self.documents.search, question, PASSAGES)
+        room = model.context - 1 - (limit or model.context // ANSWER_SHARE)
+        while passages:
+            told = with_passages(messages, [passage.text for passage in passages])
+            with_them = model.template.prompt_ids(told)
+            if len(with_them) <= room:
+                return with_them, passages
+            passages.pop()
+        return ids, []
 
     def _ids(self, model: ServedModel, prompt: str | Sequence[int]) -> list[int]:
         """Ids of a prompt of either kind.
@@ -114,6 +168,7 @@ class Service:
         prompt: Sequence[int],
         body: CompletionRequest | ChatRequest,
         max_tokens: int,
+        end_ids: frozenset[int],
         **more: Any,
     ) -> Iterator[Request]:
         """n texts of a prompt."""
@@ -135,7 +190,7 @@ class Service:
             yield Request(
                 prompt=prompt,
                 sampling=sampling,
-                end_ids=frozenset([model.tokenizer.eos_id]),
+                end_ids=end_ids,
                 stops=body.stops,
                 sample=sample,
                 deadline=deadline,

@@ -1,22 +1,18 @@
 """The official client of OpenAI's interface against a server of ours."""
 
+import dataclasses
+
 import openai
 import pytest
+
+from chat.messages import Message
 
 GREEDY = {"model": "debug", "prompt": "小明", "max_tokens": 8, "temperature": 0}
 
 
 @pytest.fixture(scope="module")
-def client(server):
-    with openai.OpenAI(base_url=f"{server.address}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def written(writer):
     """What the writer makes of GREEDY."""
-    import dataclasses
-
     before = writer.config
     writer.config = dataclasses.replace(
         before, temperature=0.0, max_new_tokens=8, top_k=0, repetition_penalty=1.0, log_probs=True
@@ -26,8 +22,8 @@ def written(writer):
 
 
 def test_models(client):
-    (model,) = client.models.list().data
-    assert model.id == "debug" == client.models.retrieve("debug").id
+    assert [model.id for model in client.models.list().data] == ["debug", "chatty"]
+    assert client.models.retrieve("chatty").id == "chatty"
 
 
 def test_a_completion_is_what_the_writer_writes(client, written):
@@ -80,3 +76,68 @@ def test_errors(client):
     with pytest.raises(openai.BadRequestError) as found:
         client.completions.create(**GREEDY | {"prompt": "学" * 100})
     assert found.value.code == "context_length_exceeded"
+
+
+CHAT = {
+    "model": "chatty",
+    "messages": [{"role": "system", "content": "简短"}, {"role": "user", "content": "小明"}],
+    "max_tokens": 10,
+    "temperature": 0,
+}
+
+
+def test_a_chat(client, server):
+    found = client.chat.completions.create(**CHAT, logprobs=True, top_logprobs=2)
+    (choice,) = found.choices
+    assert choice.message.role == "assistant" and choice.message.content
+    assert choice.message.content == choice.message.content.strip()
+    assert len(choice.logprobs.content) == found.usage.completion_tokens == 10
+    assert all(len(token.top_logprobs) == 2 for token in choice.logprobs.content)
+    model = server.models["chatty"]
+    messages = [Message(**message) for message in CHAT["messages"]]
+    ids = model.template.prompt_ids(messages)
+    assert found.usage.prompt_tokens == len(ids)
+    raw = client.completions.create(model="chatty", prompt=ids, max_tokens=10, temperature=0)
+    assert raw.choices[0].text.strip() == choice.message.content
+
+
+def test_a_chat_as_a_stream(client):
+    whole = client.chat.completions.create(**CHAT, n=2, seed=3).choices
+    first, *pieces = client.chat.completions.create(**CHAT, n=2, seed=3, stream=True)
+    assert [choice.delta.role for choice in first.choices] == ["assistant"] * 2
+    for choice in whole:
+        mine = [p.choices[0] for p in pieces if p.choices[0].index == choice.index]
+        text = "".join(piece.delta.content or "" for piece in mine)
+        assert text == choice.message.content
+        assert [piece.finish_reason for piece in mine][-1] == choice.finish_reason
+
+
+def test_a_shared_system_prompt_is_read_once(client):
+    told = {"role": "system", "content": "学校里有一棵树，小明在树下读书"}
+    cached = []
+    for question in ("春天", "老师"):
+        messages = [told, {"role": "user", "content": question}]
+        found = client.chat.completions.create(**CHAT | {"messages": messages, "max_tokens": 2})
+        cached.append(found.usage.prompt_tokens_details.cached_tokens)
+    assert cached[0] + 8 < cached[1] < found.usage.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"messages": []}, "messages: "),
+        ({"messages": [{"role": "assistant", "content": "好"}]}, "begins with the assistant"),
+        ({"messages": [{"role": "king", "content": "好"}]}, "unknown role 'king'"),
+        ({"messages": [{"role": "user", "content": "学" * 100}]}, "the prompt has "),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools is not supported"),
+        ({"response_format": {"type": "json_object"}}, "response_format is not supported"),
+        ({"max_tokens": 99999}, "max_tokens: at most 4096"),
+        ({"n": 17}, "n: at most 16"),
+        ({"top_logprobs": 21}, "top_logprobs: "),
+    ],
+    ids=lambda value: None if isinstance(value, str) else next(iter(value)),
+)
+def test_chats_that_are_refused(client, fields, message):
+    with pytest.raises(openai.BadRequestError) as found:
+        client.chat.completions.create(**CHAT | fields)
+    assert message in found.value.body["message"]
