@@ -88,7 +88,7 @@ class _Settings(BaseModel):
 class CompletionRequest(_Settings):
     """POST /v1/completions."""
 
-    prompt: Text | Ids | Annotated[list[Text], Field(min_length=1)] | list[Ids]
+    prompt: Text | Ids | Annotated[list[Text] | list[Ids], Field(min_length=1)]
     max_tokens: int = Field(16, ge=0)
     logprobs: int | None = Field(None, ge=0, le=MAX_LIKELY)
     echo: bool = False

@@ -153,7 +153,7 @@ def uvicorn_config(app, config: ServeConfig) -> uvicorn.Config:
         proxy_headers=False,
         access_log=False,
         log_config=None,
-        log_level="critical",
+        log_level="error",
     )
 
 
