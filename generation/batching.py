@@ -90,7 +90,7 @@ class Batch:
         rows, parts = self._rows()
         if not parts:
             return events
-        logits = self.slots.read(rows)[:, : self.tokenizer.vocab_size]
+        logits = self.slots.read(rows)
         last: list[tuple[Text, np.ndarray]] = []
         begin = 0
         for text, n_wanted in parts:
@@ -181,7 +181,8 @@ class Batch:
         if request.score_prompt:
             first = text.n_read - len(logits) + 1
             following = text.ids[first : first + len(logits)]
-            text.scores += _new_tokens(logits[: len(following)], following, request.n_likely)
+            found = logits[: len(following)]
+            text.scores += self._new_tokens(found, following, request.n_likely)
         if not text.unread:
             # What has nothing before it has no probability.
             first = request.prompt[: len(request.prompt) - len(text.scores)]
@@ -194,16 +195,17 @@ class Batch:
         """The next id of each text from its logits, (V,); None: they are not finite."""
         groups: dict[Sampling, list[tuple[Text, np.ndarray]]] = {}
         for text, logits in found:
-            if not np.isfinite(logits).all():
+            if not np.isfinite(logits[: self.tokenizer.vocab_size]).all():
                 yield text, None
                 continue
             alike = dataclasses.replace(text.request.sampling, seed=0, max_new_tokens=1)
             groups.setdefault(alike, []).append((text, logits))
         for sampling, members in groups.items():
-            logits = np.stack([row for _, row in members])
+            logits = np.stack([row[: self.tokenizer.vocab_size] for _, row in members])
             chosen = choose(logits, [text.state for text, _ in members], sampling)
             for (text, row), token in zip(members, chosen.tolist()):
-                yield text, _new_tokens(row[None], [token], text.request.n_likely)[0]
+                (new,) = self._new_tokens(row[None], [token], text.request.n_likely)
+                yield text, new
 
     def _continue(self, text: Text, new: NewToken | None) -> Iterator[tuple[Request, Event]]:
         """A text goes on with an id, or ends."""
@@ -236,13 +238,18 @@ class Batch:
         text.slot.taken = False
         self.texts.remove(text)
 
+    def _new_tokens(
+        self, logits: np.ndarray, tokens: Sequence[int], n_likely: int | None
+    ) -> list[NewToken]:
+        """Ids with their log-probabilities in logits, (n, V), and those of the most likely ids.
 
-def _new_tokens(logits: np.ndarray, tokens: Sequence[int], n_likely: int | None) -> list[NewToken]:
-    """Ids with their log-probabilities in logits, (n, V), and those of the most likely ids."""
-    if n_likely is None:
-        return [NewToken(0, token) for token in tokens]
-    log_probs, best = log_probabilities(logits), likeliest(logits, n_likely)
-    return [
-        NewToken(0, token, float(found[token]), tuple(zip(ids.tolist(), found[ids].tolist())))
-        for token, found, ids in zip(tokens, log_probs, best)
-    ]
+        Rows that only pad the table have their share of the probability, as in the loss.
+        """
+        if n_likely is None:
+            return [NewToken(0, token) for token in tokens]
+        log_probs = log_probabilities(logits)
+        best = likeliest(logits[:, : self.tokenizer.vocab_size], n_likely)
+        return [
+            NewToken(0, token, float(found[token]), tuple(zip(ids.tolist(), found[ids].tolist())))
+            for token, found, ids in zip(tokens, log_probs, best)
+        ]

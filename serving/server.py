@@ -164,7 +164,8 @@ def listen(host: str, port: int) -> socket.socket:
         UserError: the address is not this computer's, or the port is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family)
+    # With its protocol named, asyncio lets small packets go at once.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))

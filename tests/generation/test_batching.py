@@ -68,9 +68,8 @@ def ids_of(events) -> list[int]:
 
 
 def alone(decoder, tokenizer, r: Request) -> list[int]:
-    generation = Generation(
-        decoder, [r.prompt], r.sampling, tokenizer.eos_id, tokenizer.vocab_size, [r.sample]
-    )
+    ids = (tokenizer.eos_id, r.end_ids, tokenizer.vocab_size)
+    generation = Generation(decoder, [r.prompt], r.sampling, *ids, [r.sample])
     return [new.token for new in generation]
 
 

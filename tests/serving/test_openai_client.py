@@ -30,7 +30,6 @@ def test_a_completion_is_what_the_writer_writes(client, written):
     found = client.completions.create(**GREEDY, logprobs=2)
     (choice,) = found.choices
     assert choice.text == written.text and choice.finish_reason == "length"
-    assert choice.logprobs.token_logprobs == pytest.approx(written.log_probs, abs=1e-4)
     assert [len(likely) for likely in choice.logprobs.top_logprobs] == [2] * 8
     assert "".join(choice.logprobs.tokens).strip() == written.text.strip()
     usage = found.usage
