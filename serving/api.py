@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from serving.errors import ApiError, add_error_handlers
+from serving.models import ServedModel
 from serving.schemas import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from serving.service import Service
 
@@ -50,6 +51,7 @@ def _add_models(app: FastAPI, service: Service) -> None:
             "created": model.created,
             "owned_by": OWNER,
             "max_model_len": model.context,
+            **_page_fields(model),
         }
 
     @app.get("/models")
@@ -60,6 +62,15 @@ def _add_models(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models/{name}")
     async def one_model(name: str):
         return describe(name)
+
+
+def _page_fields(model: ServedModel) -> dict[str, Any]:
+    """What the page begins with: whether the model chats, and the settings of its recipe."""
+    names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
+    settings = {name: getattr(model.eval, name) for name in names}
+    settings["max_tokens"] = min(model.eval.max_new_tokens, model.context - 2)
+    prompt = model.eval.prompts[0] if model.eval.prompts else ""
+    return {"chat": model.template is not None, "settings": settings, "prompt": prompt}
 
 
 def _add_tokenizer(app: FastAPI, service: Service) -> None:

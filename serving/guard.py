@@ -14,9 +14,10 @@ from serving.config import ServeConfig
 from serving.errors import ApiError
 from serving.metrics import Metrics
 from serving.options import LOOPBACK
+from serving.page import FILES
 
-OPEN_PATHS = ("/health", "/", "/page.js", "/page.css")
-"""what is answered without a key: the page asks for it"""
+OPEN_PATHS = ("/health", *FILES)
+"""what is answered without a key; the page asks for it"""
 
 
 class Guard:

@@ -19,6 +19,7 @@ from serving.guard import Guard
 from serving.metrics import Metrics
 from serving.models import ServedModel, load_models
 from serving.options import Options
+from serving.page import add_page
 from serving.service import Service
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,8 @@ class Server:
         metrics = Metrics()
         metrics.watch(self.engine)
         app = make_app(Service(self.models, self.engine, config, metrics, documents))
+        if options.web:
+            add_page(app)
         guarded = Guard(app, config, options.host, options.api_key, metrics)
         self.uvicorn = uvicorn.Server(uvicorn_config(guarded, config))
 
