@@ -4,10 +4,9 @@ A step reads one new id of each text that is being written and, beside them, the
 prompts, a bounded number of rows in all: a long prompt holds nobody up (Sarathi, arXiv:2308.16369).
 """
 
-import dataclasses
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -91,7 +90,6 @@ class Batch:
         if not parts:
             return events
         logits = self.slots.read(rows)
-        last: list[tuple[Text, np.ndarray]] = []
         begin = 0
         for text, n_wanted in parts:
             found = logits[begin : begin + n_wanted]
@@ -100,11 +98,9 @@ class Batch:
             if text.unread:
                 continue
             if text.request.sampling.max_new_tokens:
-                last.append((text, found[-1]))
+                events += self._continue(text, self._choose(text, found[-1]))
             else:
                 events += self._end(text, "max_new_tokens")
-        for text, new in self._choose(last):
-            events += self._continue(text, new)
         return events
 
     def _expire(self) -> Iterator[tuple[Request, Event]]:
@@ -181,31 +177,23 @@ class Batch:
         if request.score_prompt:
             first = text.n_read - len(logits) + 1
             following = text.ids[first : first + len(logits)]
-            found = logits[: len(following)]
-            text.scores += self._new_tokens(found, following, request.n_likely)
+            text.scores += [
+                self._new_token(row, token, request.n_likely)
+                for row, token in zip(logits, following)
+            ]
         if not text.unread:
             # What has nothing before it has no probability.
             first = request.prompt[: len(request.prompt) - len(text.scores)]
             unknown = [NewToken(0, token) for token in first] if request.score_prompt else []
             yield request, PromptRead((*unknown, *text.scores), text.cached)
 
-    def _choose(
-        self, found: Sequence[tuple[Text, np.ndarray]]
-    ) -> Iterator[tuple[Text, NewToken | None]]:
-        """The next id of each text from its logits, (V,); None: they are not finite."""
-        groups: dict[Sampling, list[tuple[Text, np.ndarray]]] = {}
-        for text, logits in found:
-            if not np.isfinite(logits[: self.tokenizer.vocab_size]).all():
-                yield text, None
-                continue
-            alike = dataclasses.replace(text.request.sampling, seed=0, max_new_tokens=1)
-            groups.setdefault(alike, []).append((text, logits))
-        for sampling, members in groups.items():
-            logits = np.stack([row[: self.tokenizer.vocab_size] for _, row in members])
-            chosen = choose(logits, [text.state for text, _ in members], sampling)
-            for (text, row), token in zip(members, chosen.tolist()):
-                (new,) = self._new_tokens(row[None], [token], text.request.n_likely)
-                yield text, new
+    def _choose(self, text: Text, logits: np.ndarray) -> NewToken | None:
+        """The next id of a text from its logits, (V,); None: they are not finite."""
+        request, scores = text.request, logits[: self.tokenizer.vocab_size]
+        if not np.isfinite(scores).all():
+            return None
+        token = int(choose(scores[None], [text.state], request.sampling)[0])
+        return self._new_token(logits, token, request.n_likely)
 
     def _continue(self, text: Text, new: NewToken | None) -> Iterator[tuple[Request, Event]]:
         """A text goes on with an id, or ends."""
@@ -238,18 +226,13 @@ class Batch:
         text.slot.taken = False
         self.texts.remove(text)
 
-    def _new_tokens(
-        self, logits: np.ndarray, tokens: Sequence[int], n_likely: int | None
-    ) -> list[NewToken]:
-        """Ids with their log-probabilities in logits, (n, V), and those of the most likely ids.
+    def _new_token(self, logits: np.ndarray, token: int, n_likely: int | None) -> NewToken:
+        """An id with its log-probability in logits, (V,), and those of the most likely ids.
 
         Rows that only pad the table have their share of the probability, as in the loss.
         """
         if n_likely is None:
-            return [NewToken(0, token) for token in tokens]
-        log_probs = log_probabilities(logits)
-        best = likeliest(logits[:, : self.tokenizer.vocab_size], n_likely)
-        return [
-            NewToken(0, token, float(found[token]), tuple(zip(ids.tolist(), found[ids].tolist())))
-            for token, found, ids in zip(tokens, log_probs, best)
-        ]
+            return NewToken(0, token)
+        ids = likeliest(logits[: self.tokenizer.vocab_size], n_likely).tolist()
+        log_prob, *others = log_probabilities(logits, [token, *ids]).tolist()
+        return NewToken(0, token, log_prob, tuple(zip(ids, others)))

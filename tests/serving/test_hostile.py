@@ -178,7 +178,7 @@ def test_a_slow_loris_is_hung_up_on(impatient, sent):
         connection.sendall(sent)
         begin = time.monotonic()
         assert read_answer(connection)[0] == 408
-        assert 0.5 < time.monotonic() - begin < 5
+        assert time.monotonic() - begin > 0.5
 
 
 def test_a_body_that_does_not_come(impatient):
