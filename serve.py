@@ -1,6 +1,5 @@
 """Serve runs to programs: python serve.py [--run out/demo] [--web] [--help]."""
 
-import os
 from pathlib import Path
 
 from common.errors import run_main
@@ -13,9 +12,8 @@ from serving.options import parse_options
 def main() -> int:
     """Answer requests in the form of OpenAI's interface until Ctrl-C."""
     options = parse_options(description=__doc__)
-    prepare_environment(options.runs[0] if options.runs else Path(Recipe.out_dir))
-    # A server shares its computer: threads that wait for a kernel's others sleep and do not spin.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    run = options.runs[0] if options.runs else Path(Recipe.out_dir)
+    prepare_environment(run, serves=True)
     # MindSpore reads its environment when it is imported.
     from runs.run import newest_run
     from serving.server import Server

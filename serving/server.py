@@ -18,7 +18,7 @@ from serving.engine import Engine
 from serving.guard import Guard
 from serving.metrics import Metrics
 from serving.models import ServedModel, load_models
-from serving.options import Options
+from serving.options import Options, parse_options
 from serving.page import add_page
 from serving.service import Service
 
@@ -180,3 +180,14 @@ def listen(host: str, port: int) -> socket.socket:
             "0 for a free one"
         ) from error
     return found
+
+
+def serve_page(run: Path, port: int, overrides: Sequence[str]) -> None:
+    """Serve a run and its page on this computer only, until Ctrl-C.
+
+    Raises:
+        UserError: the port cannot be listened on, or the run cannot be loaded.
+    """
+    server = Server([run], parse_options(["--web", "--port", str(port), *overrides]))
+    print(f"Open {server.address}/ in a browser; Ctrl-C ends.", flush=True)
+    server.run()

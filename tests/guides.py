@@ -108,7 +108,7 @@ RUN_BY = {
     "python eval_pretrain.py --run out/demo --prompt 春天来了 --eval.attempts 3 "
     "--eval.log_probs true": EVAL,
     "python eval_pretrain.py --run out/demo --interactive": "tests/serving/test_terminal.py",
-    "python eval_pretrain.py --run out/demo --web": "tests/serving/test_web.py",
+    "python eval_pretrain.py --run out/demo --web": "tests/serving/test_page.py",
     "python eval_pretrain.py --run out/demo --eval.weights int8": EXPORT,
     **{
         f"python export.py --run out/demo --format {name} --output out/demo/{name}": EXPORT

@@ -1,7 +1,12 @@
 """The page in a real browser: continuation and chat, stop, clear, turns, and the key."""
 
+import json
 import re
+import signal
+import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -25,6 +30,22 @@ OPTIONS = (
     "disable-sync",
     "window-size=1200,900",
 )
+
+
+def test_the_command_serves_the_page_until_ctrl_c(run, repo):
+    command = [sys.executable, repo / "eval_pretrain.py", "--run", run.path, "--web"]
+    command += ["--web_port", "0", "--eval.top_k", "7"]
+    process = subprocess.Popen(command, cwd=repo, stdout=subprocess.PIPE, text=True)
+    try:
+        address = next(line for line in process.stdout if line.startswith("Open ")).split()[1]
+        with urllib.request.urlopen(address) as answer:
+            assert answer.status == 200 and "default-src 'none'" in str(answer.headers)
+        with urllib.request.urlopen(f"{address}v1/models") as answer:
+            assert json.load(answer)["data"][0]["settings"]["top_k"] == 7
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    finally:
+        process.kill()
 
 
 @pytest.fixture(scope="module")
