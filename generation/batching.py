@@ -12,8 +12,9 @@ import numpy as np
 
 from generation.generation import NewToken
 from generation.request import NOT_FINITE, End, Event, PromptRead, Request, Text
-from generation.sampling import Sampling, choose, likeliest, log_probabilities
-from generation.slots import Rows, Slots, common_prefix
+from generation.sampling import choose, likeliest, log_probabilities
+from generation.slot_steps import Rows
+from generation.slots import Slots, common_prefix
 from model.llama import Llama
 from tokenizer.tokenizer import Tokenizer
 
@@ -45,13 +46,8 @@ class Batch:
 
     def warm_up(self) -> None:
         """Compile all that steps need, before the first request is there."""
-        sampling = Sampling(temperature=0, max_new_tokens=2)
-        for n in (1, PROMPT_ROWS + 1):
-            ids = [0] * min(n, self.longest_prompt)
-            self.add(Request(ids, sampling, frozenset(), n_likely=1, score_prompt=True))
-            while self.busy:
-                self.step()
-        self.slots.clear()
+        n_slots = len(self.slots.slots)
+        self.slots.step.warm_up(min(n_slots + PROMPT_ROWS, self.context))
 
     def add(self, request: Request) -> None:
         """Let a request wait for its turn.
@@ -89,7 +85,7 @@ class Batch:
         rows, parts = self._rows()
         if not parts:
             return events
-        logits = self.slots.read(rows)
+        logits = self.slots.step(rows)
         begin = 0
         for text, n_wanted in parts:
             found = logits[begin : begin + n_wanted]

@@ -130,8 +130,12 @@ class DecodeStep(nn.Cell):
 
     def construct(self, tokens, positions):
         """Scores of the ids after tokens at positions, both (B,) int32: (B, V) float32."""
-        network, bias, angles = self.network, self.bias(positions), self.angles(positions)
         rows = (self.first_rows + positions.expand_dims(1)).reshape(-1)
+        return self.logits(tokens, positions, rows)
+
+    def logits(self, tokens, positions, rows):
+        """Scores, (B, V) float32; `rows` is what `store` needs to know of the cache."""
+        network, bias, angles = self.network, self.bias(positions), self.angles(positions)
         x = network.embed(tokens)
         for layer, keys, values in zip(network.layers, self.keys, self.values):
             h = self.norm(x, layer.attention_norm.weight)

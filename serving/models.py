@@ -74,7 +74,7 @@ def load_models(
             f"{step:,}",
             slots,
             batch.context,
-            batch.slots.cache.nbytes / 1e6,
+            batch.slots.step.cache.nbytes / 1e6,
             time.monotonic() - begin,
         )
     return models

@@ -6,12 +6,13 @@ import time
 import numpy as np
 import pytest
 
-from generation import batching
+from generation import batching, slots
 from generation.batching import Batch
 from generation.decoding import Decoder
 from generation.generation import Generation
 from generation.request import NOT_FINITE, End, PromptRead, Request
 from generation.sampling import Sampling
+from generation.slot_steps import GraphSlotStep
 from generation.writer import Piece
 from model.llama import Llama
 from tests.model.cases import lively
@@ -206,3 +207,17 @@ def test_documents_apart(run, tokenizer):
     events = run_all(batch, requests)
     for r in requests:
         assert ids_of(events[r]) == alone(decoder, tokenizer, r)
+
+
+def test_graphs_do_the_same(network, tokenizer, decoder, monkeypatch):
+    """As on other devices: a few numbers of rows, a spare slot, and slots copied whole."""
+    monkeypatch.setattr(slots, "on_cpu", lambda: False)
+    batch = Batch(network, tokenizer, 2)
+    assert isinstance(batch.slots.step, GraphSlotStep)
+    system = "小明在学校读书，老师说春天来了。学校里有一棵树"
+    requests = [request(tokenizer, text) for text in ("小明", system, system + "春天", "")]
+    events = run_all(batch, requests)
+    for r in requests:
+        assert ids_of(events[r]) == alone(decoder, tokenizer, r)
+    assert events[requests[2]][0].cached > 16
+    assert len(batch.slots.step.steps) <= 4
