@@ -31,7 +31,7 @@ TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE passages (id INTEGER PRIMARY KEY, document TEXT, number INTEGER, text TEXT);
 CREATE VIRTUAL TABLE terms USING fts5(
-    content, content='', detail='none', tokenize='unicode61 remove_diacritics 0'
+    content, content='', tokenize='unicode61 remove_diacritics 0'
 );
 """
 SEARCH = """
