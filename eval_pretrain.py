@@ -12,7 +12,7 @@ from runs.environment import prepare_environment
 def main() -> int:
     """Evaluate a run and write its report, or only continue prompts."""
     options = parse_options(description=__doc__)
-    prepare_environment(options.run or Path(Recipe.out_dir))
+    prepare_environment(options.run or Path(Recipe.out_dir), serves=options.web)
     # MindSpore reads its environment when it is imported.
     from mindspore import dtype as mstype
 
@@ -23,12 +23,16 @@ def main() -> int:
     from generation.writer import Writer
     from runs.device import select_device, select_kernels
     from runs.run import Run, newest_run
+    from serving.server import serve_page
     from serving.terminal import converse
-    from serving.web import serve
 
     if options.compare:
         return tell(compare(options.compare))
-    run = Run.open(options.run or newest_run(Recipe.out_dir), options.overrides)
+    path = options.run or newest_run(Recipe.out_dir)
+    if options.web:
+        serve_page(path, options.web_port, options.overrides)
+        return 0
+    run = Run.open(path, options.overrides)
     config = run.recipe.eval
     select_device(run.recipe.train.device)
     native, _ = select_kernels(run.recipe.train.kernels, mstype.float32)
@@ -45,8 +49,6 @@ def main() -> int:
             play(writer, prompt)
         if options.interactive:
             converse(writer)
-        if options.web:
-            serve(writer, told, run.recipe.train.device, options.web_port)
         return 0
     evaluation = Evaluation(run, network, writer)
     if options.only_measure:

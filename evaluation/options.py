@@ -54,8 +54,8 @@ class Options:
     """read prompts from the terminal"""
     web: bool
     """show a page to play with"""
-    web_port: int | None
-    """None: the first free one"""
+    web_port: int
+    """0: a free one"""
     overrides: list[str]
     """options for the run's recipe"""
     texts: list[tuple[str, Path]]
@@ -72,7 +72,7 @@ class Options:
     @property
     def only_play(self) -> bool:
         """Whether to continue prompts and measure nothing."""
-        return self.interactive or self.web or self.prompts is not None
+        return self.interactive or self.prompts is not None
 
 
 def parse_options(argv: Sequence[str] | None = None, description: str = "") -> Options:
@@ -103,7 +103,9 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         "--interactive", action="store_true", help="ask for texts; /help tells the commands"
     )
     parser.add_argument("--web", action="store_true", help="a page in the browser to play with")
-    parser.add_argument("--web_port", type=int, metavar="N", help="its port (the first free one)")
+    parser.add_argument(
+        "--web_port", type=int, default=8000, metavar="N", help="its port; 0: a free one (8000)"
+    )
     _add_measurements(parser)
     try:
         known, overrides = parser.parse_known_args(argv)
@@ -117,6 +119,8 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         prompts = [*(prompts or []), *read_prompts(known.prompts_file)]
     if known.shots < 0:
         raise UserError(f"--shots is {known.shots}; it must not be negative")
+    if known.web and (prompts or known.interactive or known.text or known.exam or known.compare):
+        raise UserError("--web serves a page until Ctrl-C and does nothing else; give it alone")
     return Options(
         run=known.run,
         prompts=prompts,

@@ -27,6 +27,11 @@ class Cache:
         self.first_rows = np.arange(batch * config.n_kv_heads).reshape(batch, -1) * length
         self.keys, self.values = self._empty("keys"), self._empty("values")
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all keys and values."""
+        return sum(p.nbytes for p in (*self.keys, *self.values))
+
     def _empty(self, name: str) -> ParameterTuple:
         zeros = np.zeros((int(np.prod(self.shape[:3])), self.shape[3]), np.float32)
         return ParameterTuple(
@@ -126,8 +131,12 @@ class DecodeStep(nn.Cell):
 
     def construct(self, tokens, positions):
         """Scores of the ids after tokens at positions, both (B,) int32: (B, V) float32."""
-        network, bias, angles = self.network, self.bias(positions), self.angles(positions)
         rows = (self.first_rows + positions.expand_dims(1)).reshape(-1)
+        return self.logits(tokens, positions, rows)
+
+    def logits(self, tokens, positions, rows):
+        """Scores, (B, V) float32; `rows` is what `store` needs to know of the cache."""
+        network, bias, angles = self.network, self.bias(positions), self.angles(positions)
         x = network.embed(tokens)
         for layer, keys, values in zip(network.layers, self.keys, self.values):
             h = self.norm(x, layer.attention_norm.weight)

@@ -42,7 +42,7 @@ class Piece:
     tokens: tuple[NewToken, ...]
 
 
-class _Row:
+class RowText:
     """The text of one continuation so far."""
 
     def __init__(self, row: int, tokenizer: Tokenizer, prompt: Sequence[int], stops: Sequence[str]):
@@ -164,7 +164,7 @@ class Writing:
             )
         except ValueError as error:
             raise UserError(str(error)) from error
-        self.rows = [_Row(i, tokenizer, ids, config.stop) for i, ids in enumerate(self.ids)]
+        self.rows = [RowText(i, tokenizer, ids, config.stop) for i, ids in enumerate(self.ids)]
         self.pieces: list[list[Piece]] = [[] for _ in prompts]
         self.seconds = 0.0
 

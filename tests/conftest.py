@@ -11,6 +11,8 @@ REPO = Path(__file__).resolve().parent.parent
 
 # Before anything imports MindSpore: quiet, and its rank_0/ out of the working folder.
 os.environ.setdefault("GLOG_v", "3")
+# Two processes share two cores: threads that wait for the others of a kernel sleep.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
 os.environ.setdefault("MS_OM_PATH", str(REPO / ".venv" / ".cache" / "framework"))
 

@@ -13,6 +13,7 @@ PAIRS = [
             "data_at_scale",
             "tokenizers",
             "generation",
+            "serving",
             "evaluation",
             "interop",
             "performance",
@@ -37,6 +38,7 @@ TARGET = "the targets of the Makefile, which runs the three commands or the test
 SCALE = "tests/e2e/test_data_at_scale.py, on the debug recipe"
 EXPORT = "tests/e2e/test_export.py, on the debug recipe"
 EXAMS = "tests/evaluation/exams/test_take.py, on small exams"
+SERVE = "tests/serving/test_options.py, on the debug recipe"
 UNTESTED = "nothing: needs what the tests do not have"
 BARE = "test_a_bare_token_file_is_cut_in_two, below"
 ONE_HOST = "msrun --worker_num=8 --local_worker_num=8 --join=True "
@@ -107,8 +109,16 @@ RUN_BY = {
     "python eval_pretrain.py --compare out/demo out/mine": EVAL,
     "python eval_pretrain.py --run out/demo --prompt 春天来了 --eval.attempts 3 "
     "--eval.log_probs true": EVAL,
+    "python serve.py --run out/demo --web": SERVE,
+    "python serve.py --run out/sft --documents documents": "tests/serving/test_documents.py",
+    "python -m benchmarks.serve --run out/demo": "tests/serving/test_load.py",
+    "python -m benchmarks.passages": "tests/benchmarks/test_passages.py, on a few idioms",
+    "lm_eval --model local-completions --tasks cmmlu --model_args model=demo,"
+    "base_url=http://127.0.0.1:8000/v1/completions,max_length=256": (
+        "tests/serving/test_lm_eval.py"
+    ),
     "python eval_pretrain.py --run out/demo --interactive": "tests/serving/test_terminal.py",
-    "python eval_pretrain.py --run out/demo --web": "tests/serving/test_web.py",
+    "python eval_pretrain.py --run out/demo --web": "tests/serving/test_page.py",
     "python eval_pretrain.py --run out/demo --eval.weights int8": EXPORT,
     **{
         f"python export.py --run out/demo --format {name} --output out/demo/{name}": EXPORT
@@ -137,4 +147,4 @@ RUN_BY = {
     "--limit 500": "tests/evaluation/test_answers.py, on a small model",
     "python pretrain.py --train.max_restarts 3": "tests/e2e/test_kills.py",
 }
-PLAIN_COMMANDS = ("source", "mkdir", "tail", "head", "python3 -m venv", "python -c")
+PLAIN_COMMANDS = ("lm_eval", "source", "mkdir", "tail", "head", "python3 -m venv", "python -c")

@@ -17,6 +17,8 @@ from corpus.token_file import open_split
 from evaluation.options import parse_options
 from interop import options as export_options
 from recipe import DEMO, REPO, Recipe, load_recipe, parse_recipe
+from serving import options as serve_options
+from serving.config import ServeConfig
 from tests.guides import BARE, GUIDES, PAIRS, PLAIN_COMMANDS, READMES, RUN_BY, TROUBLESHOOTING
 from tests.test_structure import ALLOWED_ROOMS
 
@@ -131,6 +133,8 @@ def parse_entry(script: str, args: list[str]):
     assert (REPO / script).is_file()
     if script == "export.py":
         return export_options.parse_options(args)
+    if script == "serve.py":
+        return serve_options.parse_options(args)
     if script == "eval_pretrain.py":
         return load_recipe(DEMO, parse_options(args).overrides)
     return parse_recipe([arg for arg in args if arg != "--plan"])
@@ -187,6 +191,7 @@ def test_options_and_fields_exist(name):
     known |= {"devices", "model_parallel", "pipeline_stages", "checkpoint"}  # of export.py
     known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
     known |= {"reward", "training", "form", "tasks", "limit"}  # of rewards and evaluation
+    known |= {"host", "api_key", "port", "documents", *vars(ServeConfig())}  # of serve.py
     known |= {"rounds", "new", "shapes", "peers", "steps"}  # of the other benchmarks
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
     used = [option for option in used if not option.endswith(".py")]  # an arrow of the diagram

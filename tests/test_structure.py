@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parent.parent
-ENTRIES = {"data_process", "pretrain", "eval_pretrain", "export"}
+ENTRIES = {"data_process", "pretrain", "eval_pretrain", "export", "serve"}
 
 # A room may import the rooms named here and itself; all may import the standard library.
 ALLOWED_ROOMS = {
