@@ -82,7 +82,7 @@ class TrainStep(nn.Cell):
         self.learning_rates = Tensor(learning_rates(config))
         self.has_measures = len(objective.measures) > 0
         self.drops, self.seed, self.world = drops, config.seed % 2**31, world or World()
-        weights = ParameterTuple(objective.trainable_params())
+        self.weights = weights = ParameterTuple(objective.trainable_params())
         self.optimizer = make_optimizer(weights, config, self.world)
         self.reduce_gradients = gradient_reducer(weights)
         self.reduce_sums = all_reduce_sum()
