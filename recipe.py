@@ -74,6 +74,10 @@ class Recipe:
                 f"objective.kind is {self.objective.kind}, which reads data.kind "
                 f"{self.objective.data_kind}, but data.kind is {self.data.kind}; change one of both"
             )
+        if self.adapter.kind == "lora" and self.train.init_from is None:
+            raise ValueError(
+                "adapter.kind is lora, but train.init_from is null; name the model to adapt"
+            )
         rows = self.train.micro_batch * self.model.max_seq_len
         below = self.train.tokens_per_step // rows * rows
         if below != self.train.tokens_per_step:

@@ -20,7 +20,14 @@ from common.sections import (
 )
 from common.yaml_text import read_yaml, write_flow
 
-PLACEHOLDERS = {int: "INT", float: "NUMBER", bool: "{true,false}", str: "TEXT", list: "[ITEM,...]", dict: "{NAME: VALUE,...}"}
+PLACEHOLDERS = {
+    int: "INT",
+    float: "NUMBER",
+    bool: "{true,false}",
+    str: "TEXT",
+    list: "[ITEM,...]",
+    dict: "{NAME: VALUE,...}",
+}
 COLUMN = 34
 WIDTH = 100
 

@@ -16,6 +16,7 @@ from mindspore import Parameter, nn
 from generation.cache import Cache
 from generation.cpu_kernels import attention_block, feed_forward_block, output_layer
 from generation.cpu_tiles import use_wide_vectors
+from model.adapters import LoraLinear
 from model.int8 import Int8Linear, Int8Llama, dequantised_rows
 from model.linear import Linear
 from model.llama import Llama
@@ -55,17 +56,23 @@ def use_large_pages(array: np.ndarray) -> None:
 
 
 def products(*cells: nn.Cell) -> tuple[tuple[Weight, ...], tuple[np.ndarray, ...]]:
-    """Weights and biases of dense layers.
+    """Weights and biases of dense layers; an adapter is merged, into a copy.
 
     Raises:
         TypeError: the kernels would leave out a part of what a cell computes.
     """
     for cell in cells:
-        if type(cell) not in (Linear, Int8Linear):
+        if type(cell) not in (Linear, Int8Linear, LoraLinear):
             raise TypeError(
-                f"the decode step of the CPU knows Linear and Int8Linear, not {type(cell).__name__}"
+                "the decode step of the CPU knows Linear, Int8Linear and LoraLinear, "
+                f"not {type(cell).__name__}"
             )
-    weights = tuple(weight_of(cell.weight, getattr(cell, "scales", None)) for cell in cells)
+    weights = tuple(
+        cell.merged_weight()
+        if isinstance(cell, LoraLinear)
+        else weight_of(cell.weight, getattr(cell, "scales", None))
+        for cell in cells
+    )
     return weights, tuple(NO_BIAS if cell.bias is None else shared(cell.bias) for cell in cells)
 
 

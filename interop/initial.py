@@ -17,6 +17,7 @@ from interop.registry import Weights
 from interop.source import Source, open_source
 from interop.spelling import shared_ids, spelling
 from model.config import ModelConfig
+from model.rope import plainly_stated
 from recipe import Recipe
 from runs.run import RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
@@ -53,23 +54,29 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
     known = source.spelling()
     if reset == "shared":
         tables, line = carry_over(source, tables, known, recipe.model, tokenizer)
-    else:
-        line = check_vocabulary(source, known, recipe.model, tokenizer)
-    return InitialWeights(blocks | tables, [*lines, line])
+        return InitialWeights(blocks | tables, [*lines, line])
+    line = check_vocabulary(source, known, recipe.model, tokenizer)
+    return InitialWeights(blocks | tables, [*lines, line], source.checkpoint)
 
 
 def with_base_shape(recipe: Recipe) -> Recipe:
     """The recipe with the shape of the model that `train.init_from` names.
 
-    The context, its scaling, dropout and the document mask stay the recipe's. Documents are kept
-    apart in any case: several dialogues stand in a row. A run that has begun knows its shape.
+    The context and dropout stay the recipe's, and so does a scaling of the rotary angles; a model
+    that is scaled already stays so. Documents are kept apart in any case: several dialogues stand
+    in a row. A run that has begun knows its shape.
 
     Raises:
         UserError: the model is damaged, or its context is shorter than the recipe's and not scaled.
     """
     begun = (recipe.run_dir / RECIPE).is_file()
     base = Run.open(recipe.run_dir).recipe.model if begun else base_config(recipe)
-    own = {name: getattr(recipe.model, name) for name in OWN_FIELDS}
+    if recipe.model.rope_scaling == "none":  # a scaled model stays what it is
+        base = plainly_stated(base)
+        own_fields = [name for name in OWN_FIELDS if not name.startswith("rope_")]
+    else:
+        own_fields = OWN_FIELDS
+    own = {name: getattr(recipe.model, name) for name in own_fields}
     return replace(recipe, model=replace(base, **own, document_mask=True))
 
 
@@ -97,6 +104,8 @@ def check_fields(source: Source, model: ModelConfig, reset: str) -> None:
     """
     # Without its tables a model does not care whether they are tied.
     names = SHAPE_FIELDS + (OTHER_FIELDS[:-1] if reset == "embeddings" else OTHER_FIELDS)
+    if source.config.rope_scaling != "none" and model.rope_scaling == "none":
+        names += ("rope_scaling", "rope_factor")
     wrong = [name for name in names if getattr(source.config, name) != getattr(model, name)]
     if not wrong:
         return

@@ -12,8 +12,9 @@ from interop.names import parameter_shapes
 from interop.registry import Weights
 from interop.spelling import gguf_spelling, hf_spelling, spelling
 from model.config import ModelConfig
+from model.rope import plainly_stated
 from runs.base import open_weights
-from runs.checkpoint import STATE
+from runs.checkpoint import STATE, Checkpoint
 from runs.run import RECIPE, Run
 
 FORMS = "a Hugging Face folder, a .gguf file, a run directory or one of its checkpoints"
@@ -28,6 +29,8 @@ class Source:
     weights: Weights
     spelling: Callable[[], dict[int, bytes] | None]
     """the bytes that each id of its vocabulary stands for, read when asked; None: not known"""
+    checkpoint: Checkpoint | None = None
+    """where the weights stand, if a run of ours holds them"""
 
 
 def open_source(path: Path) -> Source:
@@ -60,7 +63,8 @@ def _open_run(path: Path, checkpoint_name: str | None = None) -> Source:
     read = open_weights(checkpoint, shapes, model, run.recipe.adapter)
     return Source(
         checkpoint.path,
-        model,
+        plainly_stated(model),
         {name: read(name) for name in shapes},
         lambda: spelling(run.tokenizer()),
+        checkpoint,
     )

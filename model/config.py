@@ -149,7 +149,7 @@ class AdapterConfig:
     alpha: float = 16.0
     """the low-rank product is scaled by alpha / rank"""
     dropout: float = 0.0
-    """share of the low-rank product's inputs that is dropped in training"""
+    """share of the low-rank product's inputs that is dropped in training; only 0 yet"""
     targets: list[str] = field(default_factory=lambda: list(MATRICES))
     """which matrices of a block are adapted, of wq, wk, wv, wo, w1, w2, w3"""
     train_embedding: bool = False
@@ -171,8 +171,10 @@ class AdapterConfig:
             raise ValueError(f"adapter.rank is {self.rank}; it must be at least 1")
         if not self.alpha > 0:
             raise ValueError(f"adapter.alpha is {self.alpha}; it must be positive")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"adapter.dropout is {self.dropout}; it must lie in [0, 1)")
+        if self.dropout != 0:
+            raise ValueError(
+                f"adapter.dropout is {self.dropout}; adapters do not drop inputs yet, set it to 0"
+            )
         for name in self.targets:
             if name not in MATRICES:
                 raise ValueError(

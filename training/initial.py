@@ -6,6 +6,7 @@ import numpy as np
 from mindspore import Tensor
 
 from model.llama import Llama
+from runs.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class InitialWeights:
     """float32 values by parameter name, each of its parameter's shape"""
     lines: list[str]
     """where they come from and what of it is not used, for the log"""
+
+    checkpoint: Checkpoint | None = None
+    """of a run, if it holds exactly these weights"""
 
     def fill(self, network: Llama) -> None:
         """Put the values into a network."""

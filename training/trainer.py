@@ -14,18 +14,15 @@ from common.errors import UserError
 from common.logs import set_up_logging
 from corpus.base_model import base_tokenizer
 from corpus.vocabulary import tokenizer_for
-from model.config import ModelConfig
+from model.config import AdapterConfig, ModelConfig
 from model.llama import Llama
 from recipe import Recipe
-from runs.checkpoint import (
-    OPTIMIZER,
-    WEIGHTS,
-    load_parameters,
-    load_values,
-)
+from runs.base import Base, load_adapted
+from runs.checkpoint import OPTIMIZER, WEIGHTS, load_parameters, load_values
 from runs.device import select_device, select_dtype, select_kernels
 from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
+from training.adapting import find_base, make_network, measured_network
 from training.banner import banner
 from training.feeds.base import RankRows, batches
 from training.hooks.make import make_callbacks, open_records
@@ -127,14 +124,17 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     lines = banner(prepared) + (initial.lines if initial else [])
     for line in lines:
         log.info(line)
-    network = make_network(prepared)
+    network, base = make_network(prepared), None
     stage = STAGES[run.recipe.objective.kind]
     objective = stage.objective(network, run.recipe.objective)
     step_cell = make_step(prepared, objective)
+    measured = stage.objective(measured_network(prepared, network), run.recipe.objective)
     if prepared.checkpoint:
-        restore(prepared, network, step_cell)
+        base = restore(prepared, network, step_cell)
     elif initial:
         initial.fill(network)
+        if run.recipe.adapter.kind == "lora" and world.rank == 0:
+            base = find_base(prepared, network, initial)
     reference = None
     if stage.needs_reference(run.recipe.objective):
         reference = make_network(prepared)
@@ -144,20 +144,10 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
         run.create(prepared.tokenizer, prepared.start_step, prepared.template)
     records = open_records(prepared, lines) if world.rank == 0 else None
     with StopSignal(world, prepared.config.log_interval) as stop, records or nullcontext():
-        hooks = make_callbacks(prepared, objective, step_cell, stop, records)
+        hooks = make_callbacks(prepared, measured, step_cell, stop, records, base)
         Model(step_cell).train(1, remaining_batches(prepared), hooks, dataset_sink_mode=False)
     values_of_all(0, world)  # msrun kills the others when a rank that was stopped ends
     return 128 + stop.number if stop.name else 0
-
-
-def make_network(prepared: PreparedRun) -> Llama:
-    """A network with random weights; `train.recompute` is put into effect."""
-    config = prepared.config
-    network = Llama(prepared.model, prepared.dtype, config.seed, prepared.native)
-    if config.recompute:
-        for block in network.layers:
-            block.recompute()
-    return network
 
 
 def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
@@ -229,8 +219,9 @@ def open_run(recipe: Recipe, tokenizer: Tokenizer) -> Run:
 
 
 def changed_fields(old: Recipe, new: Recipe) -> list[str]:
-    """Fields that a resumed run cannot change: model shape, order of the data, optimizer."""
+    """Fields that a resumed run cannot change: model shape, what is trained and on what, how."""
     fields = [("model", field.name) for field in dataclasses.fields(ModelConfig)]
+    fields += [("adapter", field.name) for field in dataclasses.fields(AdapterConfig)]
     fields += [("train", name) for name in ("tokens_per_step", "seed", "optimizer")]
     fields += [("objective", "kind")]
     return [
@@ -273,10 +264,16 @@ def check_agreement(prepared: PreparedRun) -> None:
             raise UserError(f"rank {other[0]} starts from another {name} than rank 0; {advice}")
 
 
-def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> None:
-    """Load the checkpoint that the run goes on from into the network and the training state."""
-    checkpoint = prepared.checkpoint
-    load_parameters(checkpoint.path / WEIGHTS, list(network.get_parameters()))
+def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base | None:
+    """Load the checkpoint that the run goes on from into the network and the training state.
+
+    Returns the base of an adapter, and None where all weights are trained.
+    """
+    checkpoint, parameters, base = prepared.checkpoint, list(network.get_parameters()), None
+    if checkpoint.has_adapter:
+        base = load_adapted(checkpoint, parameters)
+    else:
+        load_parameters(checkpoint.path / WEIGHTS, parameters)
     optimizer, counters = step_cell.optimizer, step_cell.counters()
     shapes = optimizer.moment_shapes() | {p.name: p.shape for p in counters}
     values = load_values(checkpoint.path / OPTIMIZER, shapes)
@@ -284,3 +281,4 @@ def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> None
     for counter in counters:
         counter.set_data(Tensor(values[counter.name]))
     log.info(f"going on from {checkpoint.path}")
+    return base

@@ -199,5 +199,5 @@ def test_an_unknown_product_is_refused():
         dense = Adapter
 
     network = Adapted(tiny_config())
-    with pytest.raises(TypeError, match="knows Linear and Int8Linear, not Adapter"):
+    with pytest.raises(TypeError, match="knows Linear, Int8Linear and LoraLinear, not Adapter"):
         CpuDecodeStep(network, Cache(network.config, 1, 12))

@@ -101,7 +101,8 @@ def make_adapter_run(
     base_run: Run, network: Llama, config: AdapterConfig, name: str, base: Base | None = None
 ) -> Run:
     """A run beside `base_run` whose one checkpoint holds the adapter of `network`."""
-    recipe = dataclasses.replace(base_run.recipe, name=name, adapter=config)
+    train = dataclasses.replace(base_run.recipe.train, init_from=str(base_run.path))
+    recipe = dataclasses.replace(base_run.recipe, name=name, adapter=config, train=train)
     run = Run(recipe.run_dir, recipe)
     run.create(base_run.tokenizer())
     base = base or Base.of(base_run.newest_checkpoint())

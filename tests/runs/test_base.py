@@ -11,7 +11,7 @@ from common.errors import UserError
 from generation.decoding import Decoder
 from model.adapters import adapter_shapes, add_adapters
 from model.config import AdapterConfig
-from model.llama import Llama
+from model.llama import Llama, Logits
 from runs.base import BASE, Base, load_adapted
 from runs.checkpoint import ADAPTER, WEIGHTS
 from runs.run import Run
@@ -21,9 +21,9 @@ from tests.interop.cases import (
     make_run,
     make_tokenizer,
 )
-from tests.model.cases import LossAndLogits, values
+from tests.model.cases import values
 
-CONFIG = AdapterConfig(kind="lora", rank=2, targets=("wq", "wo", "w2"), train_norms=True)
+CONFIG = AdapterConfig(kind="lora", rank=2, targets=["wq", "wo", "w2"], train_norms=True)
 IDS = [2, 40, 41, 42, 43]
 
 
@@ -35,9 +35,7 @@ def base_run(graph_mode, tmp_path_factory):
 
 def logits(network: Llama) -> np.ndarray:
     rows = np.array([IDS], np.int32)
-    zeros = np.zeros_like(rows)
-    inputs = map(Tensor, (rows, rows, zeros.astype(np.float32), zeros))
-    return LossAndLogits(network)(*inputs)[1].asnumpy()[0]
+    return Logits(network)(Tensor(rows), Tensor(np.zeros_like(rows))).asnumpy()[0]
 
 
 @pytest.fixture(scope="module")
@@ -68,22 +66,22 @@ def test_decoding_on_the_cpu_equals_the_adapted_network(run, base_run, network):
     merged = run.load_model()
     tolerance = 1e-5 * max(1, np.abs(right).max())
     assert np.abs(logits(merged) - right).max() <= tolerance
-    decoder = Decoder(merged)
-    found = [decoder.begin([IDS[1:3]], IDS[0], 10)[0]]
-    found += [decoder.feed([token])[0] for token in IDS[3:]]
-    assert np.abs(np.array(found) - right[2:]).max() <= 2 * tolerance
+    for each in (merged, network):  # the kernels merge an adapter that training has open
+        decoder = Decoder(each)
+        found = [decoder.begin([IDS[1:3]], IDS[0], 10)[0].copy()]
+        found += [decoder.feed([token])[0].copy() for token in IDS[3:]]
+        assert np.abs(np.array(found) - right[2:]).max() <= 2 * tolerance
 
 
-def test_as_int8_and_as_the_base_of_another(run):
+def test_as_int8_and_as_the_base_of_another(run, network):
     from interop.source import open_source
 
     merged = values(run.load_model())
     source = open_source(run.path)
     assert all((source.weights[name] == value).all() for name, value in merged.items())
-    whole = run.load_model(weights="int8")
-    scale = whole.layers[0].attention.wq.scales.asnumpy().T
-    restored = whole.layers[0].attention.wq.weight.asnumpy() * scale
-    assert np.abs(restored - merged["layers.0.attention.wq.weight"]).max() <= scale.max()
+    right = logits(network)
+    quantised = logits(run.load_model(weights="int8"))
+    assert np.abs(quantised - right).max() < 0.1 * np.abs(right).max()
 
 
 def test_training_goes_on_from_the_adapter_and_its_base(run, network):

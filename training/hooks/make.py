@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import mindspore as ms
 from mindspore import Callback
 
+from runs.base import Base
 from runs.checkpoint import copy_values
 from runs.run import METRICS
 from training.hooks.evaluate import Evaluate
@@ -39,26 +40,37 @@ def make_callbacks(
     step_cell: TrainStep,
     stop: StopSignal,
     records: Records | None,
+    base: Base | None = None,
 ) -> list[Callback]:
-    """The callbacks of this rank. Only rank 0 has `records`, and only it writes."""
+    """The callbacks of this rank. Only rank 0 has `records`, and only it writes.
+
+    Args:
+        prepared: the run.
+        objective: what is measured on held-out data.
+        step_cell: what trains.
+        stop: a signal that ends the run.
+        records: where figures go.
+        base: of the adapter, if one is trained.
+    """
     metrics = Metrics(prepared, records, objective.measures) if records else None
     feed, world = prepared.feed, prepared.world
     held_out = feed.held_out_measure(objective, prepared.config.micro_batch, world)
     evaluate = Evaluate(prepared, held_out, metrics)
-    save = Save(prepared, snapshots(prepared, objective, step_cell, evaluate), stop)
+    save = Save(prepared, snapshots(prepared, step_cell, evaluate, base), stop)
     guard = StopWhenBad(prepared, save)
     own = [hook for hook in (metrics, evaluate, save, guard) if hook]
     return [*own, *feed.hooks(prepared.start_step, prepared.max_steps)]
 
 
 def snapshots(
-    prepared: PreparedRun, objective: Objective, step_cell: TrainStep, evaluate: Evaluate
+    prepared: PreparedRun, step_cell: TrainStep, evaluate: Evaluate, base: Base | None
 ) -> Callable[[int], Callable[[], None] | None]:
     """A function that copies the state after a step and returns what writes the copy.
 
-    Only the first rank writes; on the others it returns None.
+    What is trained is saved, and which `base` an adapter belongs to. Only the first rank writes;
+    on the others it returns None.
     """
-    weights, optimizer = list(objective.get_parameters()), step_cell.optimizer
+    weights, optimizer = step_cell.optimizer.weights, step_cell.optimizer
     metrics = evaluate.metrics
 
     def snapshot(step: int) -> Callable[[], None] | None:
@@ -74,6 +86,8 @@ def snapshots(
             "device": ms.get_context("device_target"),
             "compute_dtype": str(prepared.dtype).lower(),
         }
+        if base is not None:
+            state["base"] = base.state(prepared.run.path)
         with metrics.paused():
             values = copy_values(weights)
             moments = optimizer.moments() | copy_values(step_cell.counters())

@@ -17,7 +17,7 @@ transformers = pytest.importorskip("transformers")
 
 CASES = {
     "all seven": (AdapterConfig(kind="lora", rank=3, alpha=7.5), {}),
-    "two": (AdapterConfig(kind="lora", targets=("wq", "w2")), {"attention_bias": True}),
+    "two": (AdapterConfig(kind="lora", targets=["wq", "w2"]), {"attention_bias": True}),
     "tables and norms": (
         AdapterConfig(kind="lora", train_embedding=True, train_norms=True),
         {"tie_embeddings": False},
@@ -70,7 +70,7 @@ def test_a_run_without_an_adapter(run, tmp_path):
 
 
 def test_the_config_says_what_was_trained(tokenizer, graph_mode, tmp_path):
-    config = AdapterConfig(kind="lora", rank=2, alpha=8.0, targets=("wv", "w3"))
+    config = AdapterConfig(kind="lora", rank=2, alpha=8.0, targets=["wv", "w3"])
     base_run = make_run(tmp_path, tokenizer)
     network = adapted_network(base_run.load_model(), config)
     export(make_adapter_run(base_run, network, config, "adapted"), "peft", tmp_path / "peft")
