@@ -3,7 +3,7 @@
 import numpy as np
 from mindspore import Tensor, nn
 
-from model.head import TokenLogProbs
+from model.head import token_log_probs
 from model.llama import Llama
 
 
@@ -12,7 +12,7 @@ class TargetLogProbs(nn.Cell):
 
     def __init__(self, network: Llama):
         super().__init__(auto_prefix=False)
-        self.network, self.log_probs = network, TokenLogProbs(network.head)
+        self.network, self.log_probs = network, token_log_probs(network.head)
 
     def construct(self, tokens, targets, segment_ids):
         """Log-probability of each target."""

@@ -3,6 +3,7 @@
 from mindspore import nn
 
 from model.llama import Llama
+from training.config import ObjectiveConfig
 
 
 class Objective(nn.Cell):
@@ -18,17 +19,17 @@ class Objective(nn.Cell):
     measures: tuple[str, ...] = ()
     """names of what is summed beside the loss"""
 
-    def __init__(self, network: Llama):
-        """The network's parameters keep their names."""
+    def __init__(self, network: Llama, config: ObjectiveConfig | None = None):
+        """The network's parameters keep their names; `config` is the recipe's section."""
         super().__init__(auto_prefix=False)
-        self.network = network
+        self.network, self.section = network, config
 
     def accumulating_into(self, buffer) -> "Objective":
         """The same for training with native kernels, which add gradients to a `GradientBuffer`.
 
         It is another cell, since what it does in the forward pass is not for an evaluation.
         """
-        twin = type(self)(self.network)
+        twin = type(self)(self.network, self.section)
         for _, cell in twin.cells_and_names():
             if hasattr(cell, "accumulate_into"):
                 cell.accumulate_into(buffer)

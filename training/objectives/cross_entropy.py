@@ -4,6 +4,7 @@ from mindspore import ops
 
 from model.head import cross_entropy
 from model.llama import Llama
+from training.config import ObjectiveConfig
 from training.objectives.base import Objective
 
 
@@ -17,8 +18,8 @@ class NextToken(Objective):
 
     columns = ("tokens", "targets", "loss_weight", "segment_ids")
 
-    def __init__(self, network: Llama):
-        super().__init__(network)
+    def __init__(self, network: Llama, config: ObjectiveConfig | None = None):
+        super().__init__(network, config)
         frozen = not network.output.requires_grad
         self.cross_entropy = cross_entropy(network.head, frozen_table=frozen)
 

@@ -3,7 +3,7 @@
 from mindspore import Tensor, ops
 from mindspore import dtype as mstype
 
-from model.head import TokenLogProbs
+from model.head import token_log_probs
 from model.llama import Llama
 from training.config import ObjectiveConfig
 from training.objectives.base import Objective
@@ -31,8 +31,9 @@ class GroupRelative(Objective):
     measures = ("kl", "clipped")
 
     def __init__(self, network: Llama, config: ObjectiveConfig):
-        super().__init__(network)
-        self.log_probs = TokenLogProbs(network.head)
+        super().__init__(network, config)
+        frozen = not network.output.requires_grad
+        self.log_probs = token_log_probs(network.head, frozen_table=frozen)
         high = config.clip if config.clip_high is None else config.clip_high
         self.low = Tensor(1 - config.clip, mstype.float32)
         self.high = Tensor(1 + high, mstype.float32)

@@ -32,7 +32,7 @@ class Stage:
 
 # A new objective is a file beside this one, a line here, and its kind in training/config.py.
 STAGES = {
-    "pretrain": Stage(token_feed, lambda network, config: NextToken(network)),
-    "sft": Stage(dialogue_feed, lambda network, config: NextToken(network)),
+    "pretrain": Stage(token_feed, NextToken),
+    "sft": Stage(dialogue_feed, NextToken),
     "grpo": Stage(rollout_feed, GroupRelative, lambda config: config.beta > 0),
 }
