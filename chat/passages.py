@@ -12,6 +12,11 @@ def question_of(messages: Sequence[Message]) -> str:
     return next((m.content for m in reversed(messages) if m.role == USER), "")
 
 
+def first_question_of(messages: Sequence[Message]) -> str:
+    """What to look up for a dialogue that is learned as a whole: its first question."""
+    return next((m.content for m in messages if m.role == USER), "")
+
+
 def with_passages(messages: Sequence[Message], passages: Sequence[str]) -> list[Message]:
     """The dialogue with passages at the end of its system message, numbered from 1."""
     if not passages:

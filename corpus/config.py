@@ -8,6 +8,7 @@ from typing import Any, Literal
 from common.ranges import check_range
 
 RANGES = {
+    "augment_passages": "[1, 100]",
     "val_fraction": "(0, 1)",
     "dedup_threshold": "(0, 1]",
     "augment_delete": "[0, 1)",
@@ -75,6 +76,11 @@ docs/cleaning.md lists all"""
     """sft: share of the ids of instructions that are left out, others in each epoch"""
     augment_repeat: float = 0.0
     """sft: share of the ids of instructions that are said twice"""
+    augment_documents: str = ""
+    """folder of .txt and .md files; the passages that fit a question best are put before it, as \
+serve.py --documents does; empty: none"""
+    augment_passages: int = 2
+    """passages for a question"""
     dedup: Literal["none", "exact", "near"] = "exact"
     """documents removed because an earlier one is equal up to spacing, case and width (exact), or \
 shares most of its text (near)"""
@@ -106,6 +112,8 @@ a cluster starts it many times; docs/data_at_scale.md shows how"""
             raise ValueError("data.dir is empty; it must name a folder, such as data")
         for name, interval in RANGES.items():
             check_range(f"data.{name}", getattr(self, name), interval)
+        if self.augment_documents and self.kind == "text":
+            raise ValueError("data.augment_documents is for dialogues; data.kind is text")
         part = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", self.part)
         if not part or int(part[1]) >= int(part[2]):
             raise ValueError(

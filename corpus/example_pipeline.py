@@ -27,6 +27,7 @@ from corpus.example_stages import BYTES, Rendering, clean_examples, render_examp
 from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
 from corpus.packing import copy_duplicates_report
+from corpus.passages import PassageIndex
 from corpus.pipeline import SHARD_BYTES, Shard, clean_sources, find_repeats, read_sources
 from corpus.ragged import Ragged
 from corpus.report import Report
@@ -50,10 +51,14 @@ def build_examples(
     """
     sources = find_sources(data)
     Cleaner(data.cleaning)  # a wrong rule is told before anything is read
-    key = inputs_key(tokenizer_config, data, sources, template.fingerprint)
+    fingerprint = template.fingerprint
+    if data.augment_documents:
+        documents = PassageIndex.open(data.augment_documents).fingerprint
+        fingerprint += f" {documents} {data.augment_passages}"
+    key = inputs_key(tokenizer_config, data, sources, fingerprint)
     if report := _finished(data, key, template):
         return report
-    keys = stage_keys(tokenizer_config, data, sources, template.fingerprint, SHARD_BYTES)
+    keys = stage_keys(tokenizer_config, data, sources, fingerprint, SHARD_BYTES)
     reads = [(f"read:{index}", f"clean:{index}") for index in range(len(sources))]
     with (
         open_workspace(Path(data.dir), keys, [("tokens", "write"), *reads], data.part) as work,
@@ -94,7 +99,15 @@ def _render(
     folder = run.work.path("tokens", "")
     for number, shard in enumerate(shards):
         weight = data.sources[shard.source].weight
-        options = Rendering(template, data.kind, data.val_fraction, weight, data.seed)
+        options = Rendering(
+            template,
+            data.kind,
+            data.val_fraction,
+            weight,
+            data.seed,
+            data.augment_documents,
+            data.augment_passages,
+        )
         arguments = (shard.path, shard.first, dedup, (folder, number), options)
         task = (f"{number:06d}", shard.n_bytes, render_examples, *arguments)
         tasks.append(run.work.task("tokens", *task))

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from chat.passages import first_question_of, with_passages
 from chat.template import CONTENT, TEXT, ChatTemplate
 from corpus.cleaning.cleaner import Cleaner
 from corpus.dedup.signatures import sign_shard
 from corpus.example import Example
+from corpus.passages import PassageIndex
 from corpus.ragged import Ragged, write_ragged, write_texts
 from corpus.shuffle import copies, shard_path
 from corpus.split import is_held_out
@@ -54,6 +56,10 @@ class Rendering:
     val_fraction: float
     weight: float
     seed: int
+    documents: str = ""
+    """folder in which passages are looked up for each question; empty: none"""
+    passages: int = 0
+    """how many"""
 
     @property
     def dtype(self) -> np.dtype:
@@ -95,6 +101,7 @@ class _Rendered:
         self.kinds: list[np.ndarray] = []
         self.keys: list[str] = []
         self.counts = np.zeros(len(COUNTED), np.int64)
+        self.index = PassageIndex.open(options.documents) if options.documents else None
 
     def add(self, example: Example, times: int) -> np.ndarray:
         """Add an example, repeated as its weight wants; returns what is counted of it once."""
@@ -118,6 +125,9 @@ class _Rendered:
 
     def _encode(self, messages: list) -> tuple[np.ndarray, np.ndarray]:
         template = self.options.template
+        if self.index:
+            found = self.index.search(first_question_of(messages), self.options.passages)
+            messages = with_passages(messages, [passage.text for passage in found])
         is_prompt = self.options.kind == "task"
         encode = template.prompt_kinds if is_prompt else template.render_kinds
         found_ids, found_kinds = encode(messages)

@@ -34,6 +34,7 @@ CREATE VIRTUAL TABLE terms USING fts5(
     content, content='', tokenize='unicode61 remove_diacritics 0'
 );
 """
+FINGERPRINT = "SELECT value FROM facts WHERE name = 'fingerprint'"
 SEARCH = """
 SELECT document, number, text FROM terms JOIN passages ON passages.id = terms.rowid
 WHERE terms MATCH ? ORDER BY bm25(terms), passages.id LIMIT ?
@@ -80,6 +81,11 @@ class PassageIndex:
             with disk_errors(file):
                 _build(folder, files, file, fingerprint)
         return cls(file)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the documents."""
+        return self.connection.execute(FINGERPRINT).fetchone()[0]
 
     def __len__(self) -> int:
         return self.connection.execute("SELECT count(*) FROM passages").fetchone()[0]
@@ -142,7 +148,7 @@ def _read_fingerprint(file: Path) -> str | None:
         contextlib.suppress(sqlite3.DatabaseError),
         contextlib.closing(sqlite3.connect(file)) as connection,
     ):
-        row = connection.execute("SELECT value FROM facts WHERE name = 'fingerprint'").fetchone()
+        row = connection.execute(FINGERPRINT).fetchone()
         return row and row[0]
     return None
 

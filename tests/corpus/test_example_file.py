@@ -169,3 +169,29 @@ def test_files_that_do_not_fit_are_one_sentence(make, template, tmp_path):
 def test_a_reader_of_another_kind_is_one_sentence(make):
     with pytest.raises(UserError, match="reader idiom_chain gives sft, but data.kind is pairs"):
         make("pairs", "idiom_chain")
+
+
+def test_passages_stand_before_questions_as_in_serving(make, template, tmp_path):
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text("日月盈昃，辰宿列张。", encoding="utf-8")
+    _, data = make("sft", "idiom_explain", augment_documents=str(folder), augment_passages=1)
+    file, _ = open_examples(data.dir, "sft")
+    texts = [template.tokenizer.decode(ids) for ((ids, _),) in everything(file)]
+    with_passage = [
+        text for text in texts if text.startswith("资料：\n[1] 日月盈昃，辰宿列张。\n问：")
+    ]
+    without = [text for text in texts if text.startswith("问：")]
+    assert with_passage and without and len(with_passage) + len(without) == len(texts)
+    assert not any(character in text[:12] for text in without for character in "日月盈昃辰宿列张")
+    # Other documents, other examples; the same ones, nothing to do.
+    make("sft", "idiom_explain", augment_documents=str(folder), augment_passages=1)
+    assert open_examples(data.dir, "sft")[0].manifest == file.manifest
+    (folder / "a.txt").write_text("天地玄黄。", encoding="utf-8")
+    report, _ = make("sft", "idiom_explain", augment_documents=str(folder), augment_passages=1)
+    assert not report.up_to_date
+
+
+def test_documents_for_texts_are_one_sentence():
+    with pytest.raises(ValueError, match="data.augment_documents is for dialogues"):
+        DataConfig(augment_documents="documents")
