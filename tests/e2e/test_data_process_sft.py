@@ -48,7 +48,7 @@ def test_the_tokenizer_is_that_of_the_base_run(base, tmp_path, run_command):
         (("--train.init_from", "out/nowhere"), "init_from: out/nowhere does not exist; train the"),
         (("--train.init_from", "configs"), "configs holds no tokenizer.model; name a run"),
         (("--data.template", "roles"), "reserves no piece <|system|>, which the chat template"),
-        (("--data.kind", "pairs"), "reader messages gives sft, but data.kind is pairs"),
+        (("--data.kind", "pairs"), "which reads data.kind sft, but data.kind is pairs"),
         (("--data.augment_delete", "1"), "data.augment_delete is 1.0; it must lie in [0, 1)"),
     ],
 )
