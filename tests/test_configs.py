@@ -43,6 +43,7 @@ def test_every_recipe_is_shipped_that_should_be():
         "sft-idioms",
         "poet-base",
         "poet-sft",
+        "poet-grpo",
         *ZOO,
     }
     assert {path.stem for path in CONFIGS} == shipped

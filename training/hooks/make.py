@@ -70,7 +70,8 @@ def snapshots(
     What is trained is saved, and which `base` an adapter belongs to. Only the first rank writes;
     on the others it returns None.
     """
-    weights, optimizer = step_cell.optimizer.weights, step_cell.optimizer
+    optimizer = step_cell.optimizer
+    weights = optimizer.all_weights()
     metrics = evaluate.metrics
 
     def snapshot(step: int) -> Callable[[], None] | None:

@@ -45,6 +45,10 @@ class Optimizer(nn.Cell):
         """All ranks' parts together, in a weight's shape; all ranks must call it together."""
         return own if own.shape == shape else self.gather(own).reshape(shape)
 
+    def all_weights(self) -> list[Parameter]:
+        """Everything that is trained, which is what a checkpoint holds."""
+        return list(self.weights)
+
     @property
     def n_bytes(self) -> int:
         """Memory of the moments on this rank."""

@@ -40,6 +40,10 @@ class Muon(Optimizer):
         cells = {p.shape: Orthogonal(*p.shape) for p in self.weights}
         self.orthogonal = nn.CellList([cells[p.shape] for p in self.weights])
 
+    def all_weights(self) -> list[Parameter]:
+        """Its own and AdamW's."""
+        return [*self.weights, *self.adamw.weights]
+
     def moment_pairs(self) -> list[tuple[Parameter, Parameter]]:
         """Muon's, then AdamW's."""
         return [*zip(self.m, self.weights), *self.adamw.moment_pairs()]

@@ -83,6 +83,11 @@ def test_moments_by_name_go_on_to_the_bit(muon):
     assert all(np.array_equal(first[name], again[name]) for name in SHAPES)
 
 
+def test_a_checkpoint_has_the_weights_that_adamw_trains_too(muon):
+    names = [parameter.name for parameter in muon[2].all_weights()]
+    assert sorted(names) == sorted(SHAPES)
+
+
 def test_no_gradient_decays_only_and_a_rate_of_0_changes_nothing(muon):
     config, _, optimizer, update = muon
     optimizer.set_moments({k: np.zeros_like(v) for k, v in optimizer.moments().items()})
