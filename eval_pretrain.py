@@ -16,6 +16,7 @@ def main() -> int:
     # MindSpore reads its environment when it is imported.
     from mindspore import dtype as mstype
 
+    from chat.template import ChatTemplate
     from evaluation.compare import compare
     from evaluation.evaluate import Evaluation
     from evaluation.exams.idiom_table import learns_idioms
@@ -23,6 +24,7 @@ def main() -> int:
     from generation.writer import Writer
     from runs.device import select_device, select_kernels
     from runs.run import Run, newest_run
+    from serving.chat_terminal import converse_in_turns
     from serving.server import serve_page
     from serving.terminal import converse
 
@@ -34,6 +36,7 @@ def main() -> int:
         return 0
     run = Run.open(path, options.overrides)
     config = run.recipe.eval
+    template = ChatTemplate.load(run.path, run.tokenizer()) if options.chat else None
     select_device(run.recipe.train.device)
     native, _ = select_kernels(run.recipe.train.kernels, mstype.float32)
     network, tokenizer = run.load_model(weights=config.weights, native=native), run.tokenizer()
@@ -49,6 +52,8 @@ def main() -> int:
             play(writer, prompt)
         if options.interactive:
             converse(writer)
+        if template:
+            converse_in_turns(writer, template)
         return 0
     evaluation = Evaluation(run, network, writer)
     if options.only_measure:

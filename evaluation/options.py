@@ -13,11 +13,12 @@ from evaluation.config import EvalConfig
 
 EXAMS = ("idioms", "cmmlu", "ceval", "mmlu")
 EPILOG = """\
-Without --prompt, --prompts_file, --interactive and --web, the run is evaluated in full: loss,
-perplexity and bits per byte on the whole held-out file, the idioms exam if the run learns idioms,
-the continuation suite, continuations of the recipe's prompts, a loss curve and a report in the run
-directory. With one of them, only those prompts are continued. With --text or --exam only that is
-measured, and added to the report.
+Without --prompt, --prompts_file, --interactive, --chat and --web, the run is evaluated in full:
+loss, perplexity and bits per byte on the whole held-out file, the idioms exam if the run learns
+idioms, the continuation suite, continuations of the recipe's prompts, a loss curve and a report in
+the run directory. With one of them, only those prompts are continued. With --text or --exam only
+that is measured, and added to the report. Of a run that was trained further, the loss on held-out
+answers is measured, and its answers to held-out tasks are scored.
 
 Everything else comes from the run's recipe; any field of it can be overridden, such as
 --data.dir DIR, and for the continuations:
@@ -52,6 +53,8 @@ class Options:
     """prompts to continue; None: the recipe's"""
     interactive: bool
     """read prompts from the terminal"""
+    chat: bool
+    """read questions from the terminal, and answer them"""
     web: bool
     """show a page to play with"""
     web_port: int
@@ -72,7 +75,7 @@ class Options:
     @property
     def only_play(self) -> bool:
         """Whether to continue prompts and measure nothing."""
-        return self.interactive or self.prompts is not None
+        return self.interactive or self.chat or self.prompts is not None
 
 
 def parse_options(argv: Sequence[str] | None = None, description: str = "") -> Options:
@@ -83,7 +86,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     """
     parser = argparse.ArgumentParser(
         usage="%(prog)s [--run DIR] [--prompt TEXT ...] [--prompts_file FILE] [--interactive] "
-        "[--web] [--web_port N] "
+        "[--chat] [--web] [--web_port N] "
         "[--text [NAME=]FILE ...] [--exam NAME ...] [--compare DIR DIR ...] "
         "[--SECTION.FIELD VALUE ...]",
         description=description,
@@ -102,6 +105,9 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     parser.add_argument(
         "--interactive", action="store_true", help="ask for texts; /help tells the commands"
     )
+    parser.add_argument(
+        "--chat", action="store_true", help="ask for questions and answer them, in turns"
+    )
     parser.add_argument("--web", action="store_true", help="a page in the browser to play with")
     parser.add_argument(
         "--web_port", type=int, default=8000, metavar="N", help="its port; 0: a free one (8000)"
@@ -119,12 +125,15 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         prompts = [*(prompts or []), *read_prompts(known.prompts_file)]
     if known.shots < 0:
         raise UserError(f"--shots is {known.shots}; it must not be negative")
-    if known.web and (prompts or known.interactive or known.text or known.exam or known.compare):
+    if known.web and (
+        prompts or known.interactive or known.chat or known.text or known.exam or known.compare
+    ):
         raise UserError("--web serves a page until Ctrl-C and does nothing else; give it alone")
     return Options(
         run=known.run,
         prompts=prompts,
         interactive=known.interactive,
+        chat=known.chat,
         web=known.web,
         web_port=known.web_port,
         overrides=overrides,

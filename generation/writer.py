@@ -141,13 +141,7 @@ class Writing:
         """
         tokenizer, config = writer.tokenizer, writer.config
         for prompt in prompts:
-            try:
-                prompt.encode()
-            except UnicodeEncodeError as error:
-                raise UserError(
-                    f"the prompt {prompt!r} is not text in UTF-8, from character "
-                    f"{error.start + 1} on; give it in UTF-8"
-                ) from error
+            check_utf8(prompt)
         self.prompts, self.ids = prompts, [tokenizer.encode(prompt) for prompt in prompts]
         if n_likely is None and config.log_probs:
             n_likely = 0
@@ -213,3 +207,18 @@ class Writing:
             seconds=self.seconds,
             log_probs=tuple(new.log_prob for new in tokens if new.log_prob is not None),
         )
+
+
+def check_utf8(prompt: str) -> None:
+    """Make sure that what was typed is text.
+
+    Raises:
+        UserError: it came as bytes that are not UTF-8.
+    """
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"the prompt {prompt!r} is not text in UTF-8, from character "
+            f"{error.start + 1} on; give it in UTF-8"
+        ) from error
