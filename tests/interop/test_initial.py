@@ -146,7 +146,8 @@ def test_vocabularies_of_two_kinds_are_matched_by_their_bytes(tokenizer, tmp_pat
     shared = shared_ids(spelling(tokenizer), theirs)
     (small,) = tokenizer.encode("小")
     assert shared[small] == 0 and shared[tokenizer.eos_id] == 4
-    assert sorted(shared.values()) == [0, 1, 2, 4]
+    # A space is a piece of ours, and its byte is another.
+    assert sorted(shared.values()) == [0, 1, 2, 2, 4]
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer.model"])
