@@ -138,7 +138,7 @@ def prepared(run: Run, world: World | None = None) -> PreparedRun:
     tokenizer, recipe = run.tokenizer(), run.recipe
     files = open_checked(recipe.data.dir, tokenizer)
     feed = TokenFeed(*files, recipe.model.max_seq_len, tokenizer.eos_id, recipe.train.seed)
-    return PreparedRun(run, tokenizer, feed, "CPU", mstype.float32, world or World())
+    return PreparedRun(run, tokenizer, None, feed, "CPU", mstype.float32, world or World())
 
 
 def test_ranks_that_cannot_share_the_batch(run):
