@@ -13,7 +13,7 @@ def test_the_lines():
     lines = banner(prepared_run(world=World(0, 1)))
     assert lines[0] == (
         "device CPU (auto: no Ascend and no GPU found), 1 process, products in float32, "
-        "all else in float32"
+        "all else in float32, plain kernels"
     )
     assert "run: 40 steps of 64 tokens (2 x 2 rows a rank), 2.56 epochs" in lines[4]
     assert lines[5].startswith("memory: about 0.6 GiB a rank, the framework included")

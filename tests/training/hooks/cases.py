@@ -30,10 +30,13 @@ def prepared_run(
     """
     recipe = load_recipe(DEBUG, [*OPTIONS, *options])
     feed = types.SimpleNamespace(
-        epoch_tokens=1000, fingerprint="ids", description=lambda: "1,000 training tokens"
+        epoch_tokens=1000,
+        fingerprint="ids",
+        description=lambda: "1,000 training tokens",
+        figures=dict,
     )
     run = Run(Path("no such folder"), recipe)
-    prepared = PreparedRun(run, None, feed, "CPU", mstype.float32, world or World())
+    prepared = PreparedRun(run, None, None, feed, "CPU", mstype.float32, world or World())
     vars(prepared).update(peak_flops=peak_flops, **known)
     return prepared
 
