@@ -181,24 +181,30 @@ class TokenLogProbs(PlainTokenLogProbs):
         size = chunk_rows(rows, table.shape[0], self.chunk_bytes)
         column = dout.reshape(-1, 1)
         weighted, wanted = h * column, ops.gather(table, targets, 0)
-        dhs, dtable = (), None
-        for begin in range(0, rows, size):
+        dh, total = self.chunk(h[:size], table, weighted[:size], wanted[:size], column[:size])
+        dhs = (dh,)
+        for begin in range(size, rows, size):
             # Not min(): MindSpore finds no graph for the builtin in a gradient.
             end = begin + size if begin + size < rows else rows
-            before = dhs[-1] if dhs and self.frozen_table else dtable
-            part = h[begin:end] if before is None else ops.depend(h[begin:end], before)
-            p = self.softmax(self.head(part, table)).astype(self.compute_dtype)
-            dh = self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
-            dhs += ((wanted[begin:end] - dh) * column[begin:end],)
-            if self.frozen_table:
-                continue
-            product = self.transposed(p, weighted[begin:end].astype(self.compute_dtype))
-            product = -product.astype(mstype.float32)
-            dtable = product if dtable is None else dtable + product
+            part = ops.depend(h[begin:end], total)  # the chunk before is then free
+            columns = (weighted[begin:end], wanted[begin:end], column[begin:end])
+            dh, product = self.chunk(part, table, *columns)
+            dhs += (dh,)
+            total = total + product
         if self.frozen_table:
             return ops.concat(dhs), ops.zeros_like(table), ops.zeros_like(targets)
-        dtable = ops.tensor_scatter_add(dtable, targets.reshape(-1, 1), weighted)
+        dtable = ops.tensor_scatter_add(total, targets.reshape(-1, 1), weighted)
         return ops.concat(dhs), dtable, ops.zeros_like(targets)
+
+    def chunk(self, h, table, weighted, wanted, column):
+        """Gradient of some rows of h, and their -p^T (g h); for a frozen table any number."""
+        p = self.softmax(self.head(h, table)).astype(self.compute_dtype)
+        dh = self.matmul(p, table.astype(self.compute_dtype)).astype(mstype.float32)
+        dh = (wanted - dh) * column
+        if self.frozen_table:
+            return dh, dh[:1]
+        product = self.transposed(p, weighted.astype(self.compute_dtype))
+        return dh, -product.astype(mstype.float32)
 
 
 class NativeTokenLogProbs(nn.Cell):

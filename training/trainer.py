@@ -145,7 +145,10 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     records = open_records(prepared, lines) if world.rank == 0 else None
     with StopSignal(world, prepared.config.log_interval) as stop, records or nullcontext():
         hooks = make_callbacks(prepared, measured, step_cell, stop, records, base)
-        Model(step_cell).train(1, remaining_batches(prepared), hooks, dataset_sink_mode=False)
+        try:
+            Model(step_cell).train(1, remaining_batches(prepared), hooks, dataset_sink_mode=False)
+        finally:
+            prepared.feed.close()
     values_of_all(0, world)  # msrun kills the others when a rank that was stopped ends
     return 128 + stop.number if stop.name else 0
 

@@ -51,6 +51,9 @@ class Feed(ABC):
         """Numbers of the rows since the last call, for the record of a step; most have none."""
         return {}
 
+    def close(self) -> None:  # noqa: B027 - in most feeds nobody waits
+        """Training has ended, however it did: whoever waits for a row gets any."""
+
     def held_out_measure(self, objective: Objective, batch: int, world: World) -> HeldOutMeasure:
         """What measures the network on held-out data, `batch` rows at a time on each rank."""
         return HeldOut(objective, self.held_out, batch, world)

@@ -75,6 +75,10 @@ class RolloutFeed(Feed):
         """What makes the rollouts between the steps."""
         return [MakeRollouts(self, start_step, max_steps)]
 
+    def close(self):
+        """Let the reading thread go."""
+        self.steps.close()
+
     def held_out_measure(self, objective, batch, world):
         """The reward on held-out prompts."""
         return HeldOutReward(self.maker, self.val, self.policy, world)
@@ -101,10 +105,6 @@ class MakeRollouts(Callback):
             self.step += 1
             if self.step < self.max_steps and not run_context.get_stop_requested():
                 self.feed.make(self.step)
-
-    def on_train_end(self, run_context):
-        """Let the reading thread go."""
-        self.feed.steps.close()
 
 
 @dataclass(frozen=True)
