@@ -30,7 +30,7 @@ NOT_OURS = {
     *("/path/to/python3.11", "val_data.bin", "pretrain_data.json", "pretrain_data-00000.bin"),
     *("pretrain_data-00001.bin", "pretrain_data_lengths.png", "duplicates.jsonl", "work/"),
     *("cleaning_report.md", "start.sh", "part.sh", "dev/", "test/", "val/", "cmmlu/", "ceval/"),
-    *("mmlu/", "generation_config.json", "config.json", "train.yaml", "model.bin"),
+    *("revision.json", "mmlu/", "generation_config.json", "config.json", "train.yaml", "model.bin"),
     *("tokenizer.bin", "tokenizer.json", "checkpoint/", "model.gguf"),
     *("chat_template.json", "train_examples.bin", "train_examples.npy", "train_keys.jsonl"),
     *("train_examples.sources.npy", "train_examples.json", ".json", ".jsonl", ".csv"),
