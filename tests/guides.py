@@ -33,6 +33,7 @@ DATA, TRAIN, EVAL = (
     f"tests/e2e/test_{name}.py, on the debug recipe"
     for name in ("data_process", "pretrain", "eval_pretrain")
 )
+POST = "tests/e2e/test_post_train.py, on an untrained debug run"
 MSRUN = "tests/training/test_parallel.py, on a small model"
 TARGET = "the targets of the Makefile, which runs the three commands or the tests"
 SCALE = "tests/e2e/test_data_at_scale.py, on the debug recipe"
@@ -62,6 +63,8 @@ RUN_BY = {
     "python data_process.py --config configs/debug.yaml": DATA,
     "python pretrain.py --config configs/debug.yaml": TRAIN,
     "python data_process.py --config configs/debug-sft.yaml": "tests/e2e/test_data_process_sft.py",
+    "python post_train.py --config configs/debug-sft.yaml": POST,
+    "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
     "python eval_pretrain.py --run out/mine": EVAL,
