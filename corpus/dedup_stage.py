@@ -4,7 +4,7 @@ All but the first and the last are shared out over workers; see corpus/dedup/nea
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def remove_repeats(run: Build, shards: Sequence[Path], n_documents: int, n_bytes
     work, threshold, shards = run.work, run.data.dedup_threshold, list(shards)
     folder = work.path("exact", "done")
     run.run("exact", [work.task("exact", "done", n_bytes, exact_repeats, shards, folder)])
-    exact, compared = folder / REMOVED_NAME, []
+    exact, compared, n_candidates = folder / REMOVED_NAME, [], 0
     if run.data.dedup == "near":
         pairs, tasks = [work.path("pairs", f"{group}") for group in range(GROUPS)], []
         for group, output in enumerate(pairs):
@@ -38,9 +38,9 @@ def remove_repeats(run: Build, shards: Sequence[Path], n_documents: int, n_bytes
             arguments = (shards, pairs, span, threshold, compared[-1])
             n_bytes_here = size * (span[1] - span[0])
             tasks.append(work.task("compared", name, n_bytes_here, compare_texts, *arguments))
-        run.run("compared", tasks)
+        n_candidates = sum(result["candidates"] for result in run.run("compared", tasks))
     folder = work.path("dedup", "")
-    arguments = (shards, exact, compared, threshold, folder)
+    arguments = (shards, exact, compared, threshold, folder, n_candidates)
     (counts,) = run.run(
         "dedup", [work.task("dedup", "done", n_bytes, remove_duplicates, *arguments)]
     )
@@ -75,10 +75,16 @@ def compare_texts(
 
 
 def remove_duplicates(
-    shards: Sequence[Path], exact: Path, compared: Sequence[Path], threshold: float, folder: Path
+    shards: Sequence[Path],
+    exact: Path,
+    compared: Sequence[Path],
+    threshold: float,
+    folder: Path,
+    n_candidates: int,
 ) -> dict[str, Any]:
-    """List the documents that go; see `decide`."""
-    return asdict(decide(_signed(shards), exact, compared, threshold, folder))
+    """List the documents that go; see `decide`. `n_candidates` is for the record."""
+    counts = decide(_signed(shards), exact, compared, threshold, folder)
+    return asdict(replace(counts, candidates=n_candidates))
 
 
 def _signed(shards: Sequence[Path]) -> list[DedupShard]:
