@@ -5,13 +5,22 @@ RUN := .venv/bin/python
 PIP := $(RUN) -m pip install -q --disable-pip-version-check
 SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo chat test test-all lint format bench clean
 
 demo: .venv/.run  # data, training and evaluation of configs/demo.yaml
 	$(RUN) data_process.py
 	$(RUN) pretrain.py
 	$(RUN) eval_pretrain.py
 	@echo "The report is out/demo/report.md"
+
+chat: .venv/.run | out/demo/latest  # teach the demo to answer, measure that, and talk to it
+	$(RUN) data_process.py --config configs/sft-idioms.yaml
+	$(RUN) post_train.py --config configs/sft-idioms.yaml
+	$(RUN) eval_pretrain.py --run out/sft-idioms
+	$(RUN) eval_pretrain.py --run out/sft-idioms --chat
+
+out/demo/latest:
+	$(MAKE) demo
 
 test: lint  # lint, and the tests that are not slow
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"

@@ -20,6 +20,7 @@ def main() -> int:
     from evaluation.compare import compare
     from evaluation.evaluate import Evaluation
     from evaluation.exams.idiom_table import learns_idioms
+    from evaluation.trained_further import evaluate_trained_further
     from generation.play import play
     from generation.writer import Writer
     from runs.device import select_device, select_kernels
@@ -55,6 +56,8 @@ def main() -> int:
         if template:
             converse_in_turns(writer, template)
         return 0
+    if run.recipe.objective.kind != "pretrain" and not options.only_measure:
+        return tell(evaluate_trained_further(run, network))
     evaluation = Evaluation(run, network, writer)
     if options.only_measure:
         evaluation.measure_texts(options.texts)

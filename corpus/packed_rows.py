@@ -139,10 +139,14 @@ class PackedRows:
         pad_id: int,
         seed: int,
         augmentation: Augmentation = Augmentation(),
+        source: int | None = None,
     ):
-        """Rows of `seq_len` targets; what they lack is filled with `pad_id`."""
+        """Rows of `seq_len` targets; what they lack is filled with `pad_id`.
+
+        `source`: number of the only source whose examples are taken; None: all are.
+        """
         self.file, self.seq_len, self.pad_id, self.seed = file, seq_len, pad_id, seed
-        self.augmentation = augmentation
+        self.augmentation, self.source = augmentation, source
         self._first_rows = [0]
         self._plan: tuple[int, RowPlan] | None = None
 
@@ -167,7 +171,12 @@ class PackedRows:
     def plan(self, epoch: int) -> RowPlan:
         """The rows of an epoch; the last plan is kept."""
         if self._plan is None or self._plan[0] != epoch:
-            plan = plan_rows(self._lengths(epoch), self.seq_len + 1, self.seed, epoch)
+            lengths = self._lengths(epoch)
+            if self.source is not None:
+                # What is longer than a row is left out.
+                others = self.file.source_numbers != self.source
+                lengths = np.where(others, self.seq_len + 2, lengths)
+            plan = plan_rows(lengths, self.seq_len + 1, self.seed, epoch)
             self._plan = epoch, plan
         return self._plan[1]
 

@@ -8,6 +8,7 @@ from typing import Any
 from common.errors import UserError
 from common.files import read_json, write_json
 from evaluation.exams.scores import ExamResult, Score
+from evaluation.held_out_tasks import TaskScore
 from evaluation.perplexity import TextLoss
 from evaluation.suite import Sample
 from generation.writer import Continuation
@@ -33,6 +34,8 @@ class Results:
     exams: list[ExamResult] = field(default_factory=list)
     continuations: list[Continuation] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    scores: list[TaskScore] = field(default_factory=list)
+    """of answers to held-out tasks"""
 
     @classmethod
     def load(cls, run_dir: Path, weights: str = "float32") -> "Results | None":
@@ -55,6 +58,7 @@ class Results:
                     "exams": [_exam(exam) for exam in values["exams"]],
                     "continuations": [Continuation(**c) for c in values["continuations"]],
                     "samples": [Sample(**sample) for sample in values["samples"]],
+                    "scores": [TaskScore(**score) for score in values.get("scores", [])],
                 }
             )
         except (TypeError, KeyError) as error:

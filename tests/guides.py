@@ -65,6 +65,8 @@ RUN_BY = {
     "python data_process.py --config configs/debug-sft.yaml": "tests/e2e/test_data_process_sft.py",
     "python post_train.py --config configs/debug-sft.yaml": POST,
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
+    "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
+    "make chat": TARGET,
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
     "python eval_pretrain.py --run out/mine": EVAL,

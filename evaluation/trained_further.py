@@ -1,0 +1,100 @@
+"""Measure a run that was trained further: its answers, and what it forgot of its base's text."""
+
+from pathlib import Path
+
+from chat.template import ChatTemplate
+from common.tables import format_table
+from corpus.base_model import base_folder
+from corpus.example_file import ExampleFile
+from corpus.packed_rows import PackedRows
+from corpus.token_file import VAL_NAME
+from evaluation.document import Document
+from evaluation.held_out_tasks import score_rows, score_tasks
+from evaluation.perplexity import HELD_OUT, TextLoss, describe, measure
+from evaluation.report import write_document
+from evaluation.report_results import add_losses
+from evaluation.results import Results
+from evaluation.scoring import Scorer
+from model.llama import Llama
+from runs.run import RECIPE, Run
+from training.feeds.examples import DialogueRows
+from training.heldout import HeldOut
+from training.objectives.cross_entropy import NextToken
+
+
+def evaluate_trained_further(run: Run, network: Llama) -> tuple[Path, ...]:
+    """Print what is measured of a run, and keep it as evaluation.json, report.md, report.html.
+
+    Raises:
+        UserError: the example files of dialogues do not fit the run.
+    """
+    config, tokenizer = run.recipe.eval, run.tokenizer()
+    results = Results(run.chosen_checkpoint.step, tokenizer.fingerprint, config.weights)
+    results.stride = config.stride or run.recipe.model.max_seq_len
+    if run.recipe.data.kind == "sft":
+        results.sources = measure_answers(run, network)
+    base = base_run(run)
+    if base and (Path(base.recipe.data.dir) / VAL_NAME).is_file():
+        for name, model in ((run.recipe.name, network), (base.recipe.name, base.load_model())):
+            scorer = Scorer(model, tokenizer.eos_id, config.batch)
+            loss, _ = measure(scorer, tokenizer, base.recipe.data.dir, results.stride)
+            title = f"{HELD_OUT} of pretraining, by {name}"
+            results.add_text(TextLoss(**{**vars(loss), "name": title}))
+    for loss in (*results.sources, *results.texts):
+        print(describe(loss), flush=True)
+    results.scores = score_tasks(run, base)
+    if results.scores:
+        print(format_table(score_rows(results.scores)), flush=True)
+    results.save(run.path)
+    return write_document(_document(run, results), run.path)
+
+
+def base_run(run: Run) -> Run | None:
+    """The run whose weights training began from; None: they came from elsewhere, or are gone."""
+    path = Path(run.recipe.train.init_from or "")
+    if run.recipe.train.init_from is None or not path.exists():
+        return None
+    folder = base_folder(path)
+    return Run.open(folder) if (folder / RECIPE).is_file() else None
+
+
+def measure_answers(run: Run, network: Llama) -> list[TextLoss]:
+    """Loss on the answers of the held-out dialogues, a source at a time.
+
+    Raises:
+        UserError: the example files are missing, damaged, or were made for another run.
+    """
+    recipe, tokenizer = run.recipe, run.tokenizer()
+    file = ExampleFile.open(recipe.data.dir, "val")
+    file.check(tokenizer, ChatTemplate.load(run.path, tokenizer))
+    objective = NextToken(network)
+    losses = []
+    for number, source in enumerate(file.manifest.sources):
+        packed = PackedRows(
+            file, recipe.model.max_seq_len, tokenizer.eos_id, recipe.train.seed, source=number
+        )
+        rows = DialogueRows(packed)
+        if len(rows):
+            found = HeldOut(objective, rows, recipe.eval.batch).evaluate()
+            pieces, nan = len(packed.plan(0).order), float("nan")
+            title = f"answers of {source.name}"
+            losses.append(TextLoss(found.nats, found.tokens, 0.0, title, pieces, nan))
+    return losses
+
+
+def _document(run: Run, results: Results) -> Document:
+    document = Document(f"{run.recipe.name}: {run.recipe.train.init_from}, trained further")
+    document.paragraph(
+        f"Objective {run.recipe.objective.kind}, {results.step:,} steps of "
+        f"{run.recipe.train.tokens_per_step:,} tokens, on {run.recipe.data.dir}."
+    )
+    add_losses(document, results)
+    if results.scores:
+        document.heading("How its answers to held-out tasks score")
+        head, *rows = score_rows(results.scores)
+        document.table(head, rows)
+        document.paragraph(
+            "Greedy answers; in brackets the 95 % interval (Wilson). A model that knows no "
+            "dialogues continues three solved tasks and the task, and its line is the answer."
+        )
+    return document
