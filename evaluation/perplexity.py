@@ -148,7 +148,7 @@ def describe(result: TextLoss) -> str:
 def format_bits(result: TextLoss) -> str:
     """Bits per byte and its error; a token file without a manifest does not tell its bytes."""
     if math.isnan(result.bits_per_byte):
-        return "unknown (no manifest)"
+        return "unknown"
     return f"{result.bits_per_byte:.3f}{_error(result.bits_error, 3)}"
 
 

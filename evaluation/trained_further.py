@@ -34,10 +34,11 @@ def evaluate_trained_further(run: Run, network: Llama) -> tuple[Path, ...]:
     if run.recipe.data.kind == "sft":
         results.sources = measure_answers(run, network)
     base = base_run(run)
-    if base and (Path(base.recipe.data.dir) / VAL_NAME).is_file():
-        for name, model in ((run.recipe.name, network), (base.recipe.name, base.load_model())):
+    source = pretrained_run(run)
+    if source and (Path(source.recipe.data.dir) / VAL_NAME).is_file():
+        for name, model in ((run.recipe.name, network), (source.recipe.name, source.load_model())):
             scorer = Scorer(model, tokenizer.eos_id, config.batch)
-            loss, _ = measure(scorer, tokenizer, base.recipe.data.dir, results.stride)
+            loss, _ = measure(scorer, tokenizer, source.recipe.data.dir, results.stride)
             title = f"{HELD_OUT} of pretraining, by {name}"
             results.add_text(TextLoss(**{**vars(loss), "name": title}))
     for loss in (*results.sources, *results.texts):
@@ -56,6 +57,14 @@ def base_run(run: Run) -> Run | None:
         return None
     folder = base_folder(path)
     return Run.open(folder) if (folder / RECIPE).is_file() else None
+
+
+def pretrained_run(run: Run) -> Run | None:
+    """The run that pretrained the weights, however often they were trained further since."""
+    base = base_run(run)
+    while base and base.recipe.objective.kind != "pretrain":
+        base = base_run(base)
+    return base
 
 
 def measure_answers(run: Run, network: Llama) -> list[TextLoss]:

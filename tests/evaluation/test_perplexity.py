@@ -121,4 +121,4 @@ def test_without_a_manifest_bits_per_byte_are_unknown(run, scorer, tmp_path):
     shutil.copy(f"{run.recipe.data.dir}/{VAL_NAME}", tmp_path)
     whole, sources = measure(scorer, run.tokenizer(), str(tmp_path), 64)
     assert math.isnan(whole.bits_per_byte) and sources == []
-    assert format_bits(whole) == "unknown (no manifest)"
+    assert format_bits(whole) == "unknown"
