@@ -10,7 +10,7 @@ from corpus.shuffle import sampled
 from corpus.split import Split
 from corpus.stages import TEXT, kept_positions
 from tokenizer.config import TokenizerConfig
-from tokenizer.tokenizer import Tokenizer, load_tokenizer
+from tokenizer.tokenizer import RESERVED_PIECES, Tokenizer, load_tokenizer
 from tokenizer.train import least_pieces, train_sentencepiece
 
 # Of a larger corpus, that many times the sample is read, spread over it, to choose the sample from.
@@ -41,7 +41,8 @@ def train_vocabulary(
         UserError: the corpus is too small for so many pieces, or has too many characters.
     """
     texts = _texts(shards, dedup, data, config)
-    train_sentencepiece(texts, config.vocab_size, model_file, config.sample_bytes)
+    sizes = config.vocab_size, model_file, config.sample_bytes
+    train_sentencepiece(texts, *sizes, reserved=RESERVED_PIECES)
     return {}
 
 
@@ -52,7 +53,8 @@ def count_pieces(
     config: TokenizerConfig,
 ) -> dict[str, Any]:
     """The pieces that the smallest vocabulary has which `train_vocabulary` could train."""
-    return {"pieces": least_pieces(_texts(shards, dedup, data, config), config.sample_bytes)}
+    least = least_pieces(_texts(shards, dedup, data, config), config.sample_bytes)
+    return {"pieces": least + len(RESERVED_PIECES)}
 
 
 def _texts(

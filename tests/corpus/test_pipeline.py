@@ -16,6 +16,7 @@ from corpus.split import Split
 from corpus.token_file import TokenFile, open_split
 from corpus.vocabulary import tokenizer_for
 from tokenizer.config import TokenizerConfig
+from tokenizer.tokenizer import RESERVED_PIECES
 from tokenizer.train import train_sentencepiece
 
 
@@ -112,7 +113,7 @@ def test_vocabulary_knows_neither_what_is_held_out_nor_what_is_removed(
     write_jsonl(tmp_path / "raw.jsonl", [*texts, *texts[:100]])
     build(config, data)
     kept = [text for text in texts if not is_held_out(text, data.val_fraction)]
-    train_sentencepiece(kept, 350, tmp_path / "kept.model")
+    train_sentencepiece(kept, 350, tmp_path / "kept.model", reserved=RESERVED_PIECES)
     model = (tmp_path / "data" / "tokenizer.model").read_bytes()
     assert model == (tmp_path / "kept.model").read_bytes()
 
