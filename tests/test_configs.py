@@ -44,6 +44,8 @@ def test_every_recipe_is_shipped_that_should_be():
         "poet-base",
         "poet-sft",
         "poet-grpo",
+        "longlora-demo",
+        "longlora-8k",
         *ZOO,
     }
     assert {path.stem for path in CONFIGS} == shipped
