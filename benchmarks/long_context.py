@@ -36,7 +36,11 @@ def main() -> None:
     table = [["run", *(f"{a:,} to {b:,}" for a, b in zip(edges, edges[1:]))]]
     for run in runs:
         for name, model in forms(run, longest):
-            found = losses(Run(run.path, dataclasses.replace(run.recipe, model=model)), rows)
+            # A recipe's step must be whole rows of its context.
+            step = {"micro_batch": 1, "tokens_per_step": model.max_seq_len}
+            train = dataclasses.replace(run.recipe.train, **step)
+            recipe = dataclasses.replace(run.recipe, model=model, train=train)
+            found = losses(Run(run.path, recipe), rows)
             parts = [found[:, a:b].mean(axis=1) for a, b in zip(edges, edges[1:])]
             cells = [f"{p.mean():.3f} ± {p.std(ddof=1) / len(p) ** 0.5:.3f}" for p in parts]
             table.append([name, *cells])

@@ -21,6 +21,7 @@ PAIRS = [
             "runs",
             "chat",
             "poet",
+            "lora",
         )
     ),
 ]
@@ -67,6 +68,17 @@ RUN_BY = {
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
     "make chat": TARGET,
+    "python post_train.py --config configs/debug-sft.yaml --name debug-lora --adapter.kind lora "
+    "--train.learning_rate 1e-2": POST,
+    "python eval_pretrain.py --run out/debug-lora --chat": POST,
+    "python export.py --run out/debug-lora --format peft --output out/debug-lora/peft": (
+        "tests/interop/hf/test_peft.py"
+    ),
+    "python data_process.py --config configs/longlora-demo.yaml": DATA,
+    "python pretrain.py --config configs/longlora-demo.yaml": "tests/e2e/test_longlora.py",
+    "python -m benchmarks.long_context out/demo out/longlora-demo --data data/novels": (
+        "tests/benchmarks/test_long_context.py"
+    ),
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
     "python eval_pretrain.py --run out/mine": EVAL,

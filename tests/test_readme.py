@@ -34,6 +34,7 @@ NOT_OURS = {
     *("tokenizer.bin", "tokenizer.json", "checkpoint/", "model.gguf"),
     *("chat_template.json", "train_examples.bin", "train_examples.npy", "train_keys.jsonl"),
     *("train_examples.sources.npy", "train_examples.json", ".json", ".jsonl", ".csv"),
+    *("state.json", "adapter_config.json"),
     *("training.md", "training.png", "real.jsonl", "answers.jsonl", "tensorboard/", "scale.yaml"),
 }
 RUN_TIME = ("data/", "out/", ".venv")
