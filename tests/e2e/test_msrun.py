@@ -1,4 +1,4 @@
-"""The msrun line of docs/scaling.md on the debug recipe: ranks stop together; any number goes on."""
+"""The msrun line of the guides, on the debug recipe: ranks stop together, and any number goes on."""
 
 import json
 import os
