@@ -71,7 +71,7 @@ def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
         Unfinished: the rest is for other parts of the work, as `data.part` shares it out.
     """
     sources = find_sources(data)
-    Cleaner(data.cleaning)  # a wrong rule is told before anything is read
+    Cleaner(data.cleaning)  # a wrong rule is refused before anything is read
     given = tokenizer_for(tokenizer_config, data) if tokenizer_config.path else None
     key = inputs_key(tokenizer_config, data, sources, given and given.fingerprint)
     if report := _finished(tokenizer_config, data, key):

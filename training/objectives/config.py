@@ -47,15 +47,15 @@ the one that is trained"""
     max_new_tokens: int = 64
     """longest completion in tokens"""
     rollout_rows: int = 32
-    """completions that are written side by side"""
+    """completions that are written at the same time"""
     table_interval: int = 20
     """steps between tables of all completions in the run's folder rollouts/"""
     clip: float = 0.2
     """the ratio of new to old probability counts from 1 - clip to 1 + clip_high only"""
     clip_high: float | None = None
-    """null: as clip"""
+    """null means the same as clip"""
     beta: float = 0.02
-    """weight of the divergence from the model before; 0: none is kept in memory"""
+    """weight of the divergence from the first model; 0: that model is not kept in memory"""
     scale_by_std: bool = True
     """advantages are divided by the group's standard deviation; false: Dr. GRPO"""
     normalise: Literal["token", "sequence", "constant"] = "token"
