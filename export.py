@@ -16,8 +16,8 @@ def main() -> int:
 
     run = Run.open(options.run, ["--eval.checkpoint", options.checkpoint])
     select_device(run.recipe.train.device)
-    told = export(run, options.format, options.output, options.dtype, options.layout)
-    print(f"wrote {options.output} ({options.format}): {told}", flush=True)
+    summary = export(run, options.format, options.output, options.dtype, options.layout)
+    print(f"wrote {options.output} ({options.format}): {summary}", flush=True)
     return 0
 
 

@@ -36,7 +36,7 @@ joined by a line break; for examples the keys of prompt and answer, docs/chat.md
     weight: float = 1.0
     """times that each document is written to the training file, on average; 0.5: every other one"""
     encoding: str = "utf-8"
-    """of text files, for example gb18030"""
+    """encoding of text files, for example gb18030"""
 
     def __post_init__(self):
         """Expand `~`; reject a weight that writes nothing, and an unknown encoding.
@@ -98,9 +98,9 @@ vocabulary, else human_assistant; question_answer takes few ids in Chinese"""
     """rules that each document passes, in order, such as {rule: length, min: 10}; \
 docs/cleaning.md lists all"""
     augment_delete: float = 0.0
-    """sft: share of the ids of instructions that are left out, others in each epoch"""
+    """sft: share of the ids of instructions that are left out; each epoch leaves out others"""
     augment_repeat: float = 0.0
-    """sft: share of the ids of instructions that are said twice"""
+    """sft: share of the ids of instructions that are repeated"""
     augment_documents: str = ""
     """folder of .txt and .md files; the passages that fit a question best are put before it, as \
 serve.py --documents does; empty: none"""
@@ -123,7 +123,7 @@ prompt"""
     executor: Literal["process", "ray"] = "process"
     """where they run: processes of this machine, or tasks of a Ray cluster"""
     seed: int = 1337
-    """of the order of the documents, and of what a weight with a fraction repeats or leaves out"""
+    """seed of the order of the documents, and of the choice that a fractional weight makes"""
     part: str = "0/1"
     """share of the work that this command does, such as 3/16 (of the parts 0/16 to 15/16), where \
 a cluster starts it many times; docs/data_at_scale.md shows how"""

@@ -50,7 +50,7 @@ def build_examples(
         Unfinished: the rest is for other parts of the work, as `data.part` shares it out.
     """
     sources = find_sources(data)
-    Cleaner(data.cleaning)  # a wrong rule is told before anything is read
+    Cleaner(data.cleaning)  # a wrong rule is refused before anything is read
     fingerprint = template.fingerprint
     if data.augment_documents:
         documents = PassageIndex.open(data.augment_documents).fingerprint

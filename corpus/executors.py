@@ -96,7 +96,7 @@ def _process_pool(workers: int) -> Iterator[Perform]:
         except BrokenProcessPool as error:
             names = ", ".join(task.name for task in list(pending.values())[:workers])
             raise UserError(
-                f"a worker process was killed, perhaps for want of memory, at one of: {names}; "
+                f"a worker process was killed, perhaps because memory ran out, at one of: {names}; "
                 "what is finished is kept, so run the same command again with fewer data.workers"
             ) from error
 
@@ -160,7 +160,7 @@ def _ray(workers: int) -> Iterator[Perform]:
                     name = running[reference].name
                     raise UserError(
                         f"Ray lost the work on {name} ({type(error).__name__}); what is finished "
-                        "is kept, so mend the cluster and run the same command again"
+                        "is kept, so repair the cluster and run the same command again"
                     ) from error
                 yield running.pop(reference)
 

@@ -18,7 +18,7 @@ CUT_RULE = "; of a document of more than a tenth of the corpus, its end"
 class SourceCounts:
     """What one source gave to one token file; a document of weight 2 counts twice.
 
-    The training file's also tell of the whole source, both splits together: `skipped` and what
+    The training file's also describe the whole source, both splits together: `skipped` and what
     follows it.
     """
 

@@ -200,7 +200,7 @@ class PackedRows:
                 begin, end = end, end + len(found)
                 ids[begin:end], segments[begin:end] = found, segment
                 weight[begin:end] = kinds == ANSWER
-                # A sequence is not told by what stands before it in the row.
+                # The sequence before it in the row does not predict the beginning of another.
                 weight[begin] = 0
                 segment += 1
         segments[end:] = segment

@@ -64,7 +64,7 @@ def build(
     """
     assert (scorer is None) == (data.filter is None), "data.filter needs its scorer"
     sources = find_sources(data)
-    Cleaner(data.cleaning)  # a wrong rule is told before anything is read
+    Cleaner(data.cleaning)  # a wrong rule is refused before anything is read
     given = tokenizer_for(tokenizer_config, data) if tokenizer_config.path else None
     fingerprints = given and given.fingerprint, scorer and scorer.fingerprint
     key = inputs_key(tokenizer_config, data, sources, *fingerprints)

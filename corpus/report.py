@@ -1,4 +1,4 @@
-"""What the data step tells: tables of the sources, of their mixture, and of the cleaning."""
+"""What the data step reports: tables of the sources, of their mixture, and of the cleaning."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ class Workspace:
     def replace(self, stage: str, following: str) -> None:
         """Delete the files of a stage, all of which went into the `following` one, now complete.
 
-        The done-files stay, with what they tell.
+        The done-files stay, with what they hold.
         """
         write_json(self.path(following, COMPLETE), {})
         for path in self.folders[stage].glob("*"):

@@ -36,7 +36,7 @@ class EvalConfig:
     frequency_penalty: float = 0.0
     """taken from a token's score for each time that it is in the continuation; 0: off"""
     no_repeat_ngram: int = 0
-    """never write so many tokens in a row twice; 0: off"""
+    """never write the same sequence of this many tokens twice; 0: off"""
     stop: list[str] = field(default_factory=list)
     """texts that end a continuation and are not shown"""
     seed: int = 1337
@@ -44,7 +44,7 @@ class EvalConfig:
     attempts: int = 1
     """continuations of each prompt, each with random numbers of its own"""
     log_probs: bool = False
-    """tell the log-probability of each new token"""
+    """show the log-probability of each new token"""
     batch: int = 8
     """rows of the context length in one forward pass of losses and exams"""
     stride: int = 0

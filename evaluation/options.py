@@ -95,7 +95,9 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         allow_abbrev=False,
         exit_on_error=False,
     )
-    parser.add_argument("--run", type=Path, metavar="DIR", help="run directory (the newest)")
+    parser.add_argument(
+        "--run", type=Path, metavar="DIR", help="run directory (default: the newest)"
+    )
     parser.add_argument(
         "--prompt", nargs="+", action="extend", metavar="TEXT", help="texts to continue"
     )
@@ -103,14 +105,18 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         "--prompts_file", type=Path, metavar="FILE", help="texts to continue, one a line"
     )
     parser.add_argument(
-        "--interactive", action="store_true", help="ask for texts; /help tells the commands"
+        "--interactive", action="store_true", help="ask for texts; /help lists the commands"
     )
     parser.add_argument(
         "--chat", action="store_true", help="ask for questions and answer them, in turns"
     )
     parser.add_argument("--web", action="store_true", help="a page in the browser to play with")
     parser.add_argument(
-        "--web_port", type=int, default=8000, metavar="N", help="its port; 0: a free one (8000)"
+        "--web_port",
+        type=int,
+        default=8000,
+        metavar="N",
+        help="its port; 0: a free one (default: 8000)",
     )
     _add_measurements(parser)
     try:
@@ -172,12 +178,18 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exam_data", type=Path, metavar="DIR",
         help="folder of an exam's published files, or of folders cmmlu, ceval, mmlu "
-        "(the Hugging Face hub)",
+        "(default: the Hugging Face hub)",
     )  # fmt: skip
     parser.add_argument(
-        "--shots", type=int, default=5, metavar="N", help="solved examples before a question (5)"
+        "--shots",
+        type=int,
+        default=5,
+        metavar="N",
+        help="solved examples before a question (default: 5)",
     )
-    parser.add_argument("--subjects", nargs="+", metavar="NAME", help="subjects of the exam (all)")
+    parser.add_argument(
+        "--subjects", nargs="+", metavar="NAME", help="subjects of the exam (default: all)"
+    )
     parser.add_argument(
         "--compare", nargs="+", type=Path, metavar="DIR", help="runs to set side by side"
     )

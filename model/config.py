@@ -7,8 +7,11 @@ from common.ranges import check_range
 
 HIDDEN_MULTIPLE = 32
 VOCAB_MULTIPLE = 64
-MATRICES = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
-"""The seven matrices of a block: query, key, value, output; gate, down, up"""
+ATTENTION_MATRICES = ("wq", "wk", "wv", "wo")
+"""query, key, value, output"""
+FEED_FORWARD_MATRICES = ("w1", "w2", "w3")
+"""gate, down, up"""
+MATRICES = ATTENTION_MATRICES + FEED_FORWARD_MATRICES
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -95,7 +98,7 @@ class ModelConfig:
                 "choose linear, ntk or yarn"
             )
         if kind == "ntk" and self.head_dim == 2:
-            raise ValueError("model.rope_scaling is ntk, which wants heads of more than 2 numbers")
+            raise ValueError("model.rope_scaling is ntk, which needs heads of more than 2 numbers")
         if original is not None and kind != "yarn":
             raise ValueError("model.rope_original_len is for model.rope_scaling yarn")
 
@@ -149,7 +152,7 @@ class AdapterConfig:
     alpha: float = 16.0
     """the low-rank product is scaled by alpha / rank"""
     dropout: float = 0.0
-    """share of the low-rank product's inputs that is dropped in training; only 0 yet"""
+    """share of the low-rank product's inputs that is dropped in training; it must be 0 so far"""
     targets: list[str] = field(default_factory=lambda: list(MATRICES))
     """which matrices of a block are adapted, of wq, wk, wv, wo, w1, w2, w3"""
     train_embedding: bool = False

@@ -283,5 +283,5 @@ def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base
     optimizer.set_moments(values)
     for counter in counters:
         counter.set_data(Tensor(values[counter.name]))
-    log.info(f"going on from {checkpoint.path}")
+    log.info(f"continuing from {checkpoint.path}")
     return base

@@ -18,8 +18,8 @@ def write(path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("file/x", "a file stands where a folder must be; choose another path"),
-        ("file/x/y", "a file stands where a folder must be; choose another path"),
+        ("file/x", "a file is where a folder is needed; choose another path"),
+        ("file/x/y", "a file is where a folder is needed; choose another path"),
         ("folder", "Is a directory; choose another path"),
         ("中" * 90, "File name too long; choose another path"),
         ("中" * 90 + "/x", "File name too long; choose another path"),

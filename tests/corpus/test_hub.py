@@ -62,7 +62,7 @@ def test_what_was_begun_is_gone_on_with(server):
     try:
         (path,), _ = fetch_files("hf://datasets/owner/poems/big.jsonl")
     except UserError as error:
-        assert "run again: what came is kept" in str(error)
+        assert "run again: what was fetched is kept" in str(error)
         (path,), _ = fetch_files("hf://datasets/owner/poems/big.jsonl")
     assert path.read_bytes() == content
     assert sum(f"bytes={10 << 20}-" in request for request in server.requests) == 1

@@ -157,9 +157,9 @@ def test_source_without_a_document(tmp_path, tokenizer_config, make_data, reader
     source = SourceConfig(reader, str(path))
     sources = [*make_data(20).sources, source]
     data = DataConfig(str(tmp_path / "data"), sources, val_fraction=0.1, workers=1)
-    with pytest.raises(UserError, match=r"empty\.jsonl gave no document") as told:
+    with pytest.raises(UserError, match=r"empty\.jsonl gave no document") as raised:
         build(tokenizer_config, data)
-    assert re.search(NO_DOCUMENT[reader, content], str(told.value)), told.value
+    assert re.search(NO_DOCUMENT[reader, content], str(raised.value)), raised.value
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["work"]
 
 

@@ -1,4 +1,4 @@
-"""What `train` refuses before its first step, each with one sentence that names the mend."""
+"""What `train` refuses before its first step, each with one sentence that says what to do."""
 
 import dataclasses
 

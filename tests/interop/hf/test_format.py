@@ -143,7 +143,7 @@ def copy(folder, tmp_path):
         ({"hidden_size": "32"}, "hidden_size is '32'; it must be a whole number"),
         ({"num_attention_heads": 5}, "describes no possible model"),
         ({"num_attention_heads": 0}, "describes no possible model"),
-        ({"num_hidden_layers": 10**5}, "speaks of 100000 blocks and holds 20 tensors"),
+        ({"num_hidden_layers": 10**5}, "describes 100000 blocks but holds 20 tensors"),
         ({"num_hidden_layers": 1}, "tensor model.layers.1.* has no place in the model"),
         ({"num_hidden_layers": 3}, "tensor model.layers.2.* is missing"),
         ({"vocab_size": 10**9}, r"embed_tokens.weight has shape \(640, 32\), but"),

@@ -134,8 +134,8 @@ def test_both_formats_hold_the_weights(form, tokenizer, tmp_path):
 
 @pytest.mark.parametrize("name", ["llama2c", "llama2c-q8"])
 def test_an_export_is_checked(run, name, tmp_path):
-    told = export(run, name, tmp_path / "out")
-    assert "of the largest score" in told
+    summary = export(run, name, tmp_path / "out")
+    assert "of the largest score" in summary
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.bin", "tokenizer.bin"}
 
 
