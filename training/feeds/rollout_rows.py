@@ -46,10 +46,12 @@ def rollout_rows(
     pad_id: int,
     reference: TargetLogProbs | None,
     batch: int,
+    scored: np.ndarray,
 ) -> list[Row]:
     """A row for each completion, its columns as `GroupRelative` names them.
 
-    Each row holds one prompt with its completion, and padding in a segment of its own.
+    Each row holds one prompt with its completion, and padding in a segment of its own. One that is
+    not `scored`, (N,) bool, is left out of the loss: its weights are 0, and it is not counted.
     """
     n = len(completions)
     ids = np.full((n, seq_len + 1), pad_id, np.int32)
@@ -74,6 +76,9 @@ def rollout_rows(
         weight, counts = mask / lengths, np.ones(n, np.float32)
     else:
         weight, counts = mask / np.float32(config.max_new_tokens), np.ones(n, np.float32)
+    weight = weight * scored[:, None]
+    if scored.any():  # without any, a count keeps the loss from being 0 / 0
+        counts = counts * scored
     columns = (
         tokens, targets, weight.astype(np.float32), segments,
         worth.astype(np.float32), counts.astype(np.float32), old, ref,
