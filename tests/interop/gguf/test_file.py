@@ -129,7 +129,7 @@ def entry(dims=(4,), kind=0, offset=0, n_dims=None) -> bytes:
         (header(1) + entry(dims=(31,), kind=8), "rows of 31 numbers in blocks of 32"),
         (header(1) + entry() + bytes(22), "are not where they should be"),
         (header(1) + entry(offset=1 << 62) + bytes(64), "are not where they should be"),
-        (header(1) + entry(dims=(1 << 62, 1 << 62)) + bytes(64), "do not lie where"),
+        (header(1) + entry(dims=(1 << 62, 1 << 62)) + bytes(64), "are not where"),
         (header(2) + entry() + entry() + bytes(64), "tensor a is in it twice"),
         (header(n_fields=1) + string(b"general.alignment") + struct.pack("<II", 4, 0), "alignment"),
     ],
