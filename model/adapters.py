@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from model.config import AdapterConfig, ModelConfig
+from model.config import ATTENTION_MATRICES, AdapterConfig, ModelConfig
 from model.linear import Linear
 
 Read = Callable[[str], np.ndarray]
@@ -96,7 +96,7 @@ def adapter_shapes(model: ModelConfig, config: AdapterConfig) -> dict[str, tuple
             shapes[name] = (model.padded_vocab_size, model.dim)
     for layer in range(model.n_layers):
         for name in config.targets:
-            part = "attention" if name in ("wq", "wk", "wv", "wo") else "feed_forward"
+            part = "attention" if name in ATTENTION_MATRICES else "feed_forward"
             out_dim, in_dim = sizes[name]
             shapes[f"layers.{layer}.{part}.{name}.{A}"] = (config.rank, in_dim)
             shapes[f"layers.{layer}.{part}.{name}.{B}"] = (out_dim, config.rank)

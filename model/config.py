@@ -7,8 +7,11 @@ from common.ranges import check_range
 
 HIDDEN_MULTIPLE = 32
 VOCAB_MULTIPLE = 64
-MATRICES = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
-"""The seven matrices of a block: query, key, value, output; gate, down, up"""
+ATTENTION_MATRICES = ("wq", "wk", "wv", "wo")
+"""query, key, value, output"""
+FEED_FORWARD_MATRICES = ("w1", "w2", "w3")
+"""gate, down, up"""
+MATRICES = ATTENTION_MATRICES + FEED_FORWARD_MATRICES
 
 
 def round_up(value: int, multiple: int) -> int:

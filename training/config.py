@@ -1,4 +1,4 @@
-"""The objective and train sections of the recipe."""
+"""The train section of the recipe."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,71 +24,6 @@ RANGES = {
     "(0, 1]": ("decay_ratio",),
     "[0, 1]": ("min_lr_ratio",),
 }
-
-
-# What each objective reads: the `data.kind` of its files.
-DATA_KINDS = {"pretrain": "text", "sft": "sft", "grpo": "task"}
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """What is minimised: the next token of text, or what makes a model answer."""
-
-    kind: Literal["pretrain", "sft", "grpo"] = "pretrain"
-    """pretrain: predict all of a text; sft: predict the answers of dialogues; grpo: answer \
-prompts, and make answers likelier that are better than others to the same prompt"""
-    rewards: dict[str, float] = field(default_factory=dict)
-    """grpo: weights of the rewards that are summed, by their names"""
-    group: int = 8
-    """grpo: completions of each prompt, which are compared with each other"""
-    temperature: float = 1.0
-    """grpo: divides the logits when completions are sampled; at 1 the distribution that is \
-sampled is the one that is trained"""
-    top_p: float = 1.0
-    """grpo: ids are sampled among the most likely ones that together have this probability"""
-    max_new_tokens: int = 64
-    """grpo: longest completion in tokens"""
-    rollout_rows: int = 32
-    """grpo: completions that are written at the same time"""
-    table_interval: int = 20
-    """grpo: steps between tables of all completions in the run's folder rollouts/"""
-    clip: float = 0.2
-    """grpo: the ratio of new to old probability counts from 1 - clip to 1 + clip_high only"""
-    clip_high: float | None = None
-    """grpo: null means the same as clip"""
-    beta: float = 0.02
-    """grpo: weight of the divergence from the first model; 0: that model is not kept in memory"""
-    scale_by_std: bool = True
-    """grpo: advantages are divided by the group's standard deviation; false: Dr. GRPO"""
-    normalise: Literal["token", "sequence", "constant"] = "token"
-    """grpo: tokens count alike, completions count alike, or all is divided by max_new_tokens"""
-
-    def __post_init__(self):
-        """Reject values out of range.
-
-        Raises:
-            ValueError: names the field.
-        """
-        for name, interval in {
-            "group": "[2, inf)",
-            "temperature": "(0, inf)",
-            "top_p": "(0, 1]",
-            "max_new_tokens": "[1, inf)",
-            "rollout_rows": "[1, inf)",
-            "table_interval": "[1, inf)",
-            "clip": "(0, 1)",
-            "beta": "[0, inf)",
-        }.items():
-            check_range(f"objective.{name}", getattr(self, name), interval)
-        if self.clip_high is not None:
-            check_range("objective.clip_high", self.clip_high, "(0, inf)")
-        for name, weight in self.rewards.items():
-            check_range(f"objective.rewards.{name}", weight, "(-inf, inf)")
-
-    @property
-    def data_kind(self) -> str:
-        """The `data.kind` that the objective reads."""
-        return DATA_KINDS[self.kind]
 
 
 @dataclass(frozen=True)

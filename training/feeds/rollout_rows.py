@@ -9,9 +9,9 @@ import numpy as np
 
 from common.files import atomic_open
 from generation.completions import Completion
-from training.config import ObjectiveConfig
 from training.feeds.base import Row
 from training.feeds.scorer import TargetLogProbs
+from training.objectives.config import GrpoConfig
 
 STD_FLOOR = 1e-4
 """Added to a group's standard deviation, as trl does."""
@@ -41,7 +41,7 @@ def advantages(rewards: np.ndarray, group: int, scale_by_std: bool) -> np.ndarra
 def rollout_rows(
     completions: Sequence[Completion],
     worth: np.ndarray,
-    config: ObjectiveConfig,
+    config: GrpoConfig,
     seq_len: int,
     pad_id: int,
     reference: TargetLogProbs | None,

@@ -5,8 +5,8 @@ from mindspore import dtype as mstype
 
 from model.head import token_log_probs
 from model.llama import Llama
-from training.config import ObjectiveConfig
 from training.objectives.base import Objective
+from training.objectives.config import GrpoConfig
 
 
 class GroupRelative(Objective):
@@ -30,7 +30,7 @@ class GroupRelative(Objective):
     )  # fmt: skip
     measures = ("kl", "clipped")
 
-    def __init__(self, network: Llama, config: ObjectiveConfig):
+    def __init__(self, network: Llama, config: GrpoConfig):
         super().__init__(network, config)
         frozen = not network.output.requires_grad
         self.log_probs = token_log_probs(network.head, frozen_table=frozen)

@@ -7,12 +7,12 @@ from chat.template import ChatTemplate
 from model.llama import Llama
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
-from training.config import ObjectiveConfig
 from training.feeds.base import Feed
 from training.feeds.examples import dialogue_feed
 from training.feeds.on_policy import rollout_feed
 from training.feeds.tokens import token_feed
 from training.objectives.base import Objective
+from training.objectives.config import ObjectiveConfig
 from training.objectives.cross_entropy import NextToken
 from training.objectives.group_relative import GroupRelative
 

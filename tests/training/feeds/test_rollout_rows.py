@@ -9,9 +9,9 @@ from generation.completions import Completion
 from rewards.answer import Answer
 from rewards.registry import REWARDS, Reward, load_rewards
 from rewards.weighted import WeightedReward
-from training.config import ObjectiveConfig
 from training.feeds.rollout_rows import advantages, rollout_rows
 from training.feeds.rollouts import StepRollouts
+from training.objectives.config import GrpoConfig
 
 
 def test_advantages_compare_within_a_group():
@@ -33,7 +33,7 @@ def test_a_completion_without_a_reward_takes_no_part():
     "normalise, weight, count", [("token", 1, 2), ("sequence", 0.5, 1), ("constant", 0.25, 1)]
 )
 def test_columns(normalise, weight, count):
-    config = ObjectiveConfig(kind="grpo", normalise=normalise, max_new_tokens=4)
+    config = GrpoConfig(normalise=normalise, max_new_tokens=4)
     completion = Completion([7, 8, 9], [4, 2], [-1.0, -2.0], ended=True)
     worth = np.array([0.5], np.float32)
     (row,) = rollout_rows([completion], worth, config, 6, 0, None, 1)
