@@ -79,7 +79,9 @@ def test_a_missing_subject(tmp_path):
     assert len(subjects) == 67
     assert len(read_questions(BENCHMARKS["cmmlu"], tmp_path, subjects)) == 67
     (tmp_path / "test" / "virology.csv").unlink()
-    with pytest.raises(UserError, match="lacks test/virology.csv; CMMLU has a file for each subject"):
+    with pytest.raises(
+        UserError, match="lacks test/virology.csv; CMMLU has a file for each subject"
+    ):
         read_questions(BENCHMARKS["cmmlu"], tmp_path, subjects)
     with pytest.raises(UserError, match="nowhere, does not exist"):
         read_questions(BENCHMARKS["cmmlu"], tmp_path / "nowhere", subjects)
