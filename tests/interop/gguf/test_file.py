@@ -154,7 +154,7 @@ def test_every_cut_of_a_file_is_noticed(tmp_path):
     [
         ({"block_count": 2}, "tensor blk.1.attn_k.weight is missing"),
         ({"block_count": 1 << 18}, "describes 262144 blocks but holds 11 tensors"),
-        ({"feed_forward_length": 16}, r"ffn_gate.weight has shape \(12, 8\), .* want \(16, 8\)"),
+        ({"feed_forward_length": 16}, r"ffn_gate.weight has shape \(12, 8\), .* require \(16, 8\)"),
         ({"attention.head_count": 3}, "describes no possible model"),
         ({"attention.head_count": 0}, "describes no possible model"),
         ({"embedding_length": 8.0}, "embedding_length is 8.0; it must be a whole number"),
