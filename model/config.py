@@ -152,7 +152,7 @@ class AdapterConfig:
     alpha: float = 16.0
     """the low-rank product is scaled by alpha / rank"""
     dropout: float = 0.0
-    """share of the low-rank product's inputs that is dropped in training; it must be 0 so far"""
+    """share of the low-rank product's inputs that is dropped in training"""
     targets: list[str] = field(default_factory=lambda: list(MATRICES))
     """which matrices of a block are adapted, of wq, wk, wv, wo, w1, w2, w3"""
     train_embedding: bool = False
@@ -174,10 +174,7 @@ class AdapterConfig:
             raise ValueError(f"adapter.rank is {self.rank}; it must be at least 1")
         if not self.alpha > 0:
             raise ValueError(f"adapter.alpha is {self.alpha}; it must be positive")
-        if self.dropout != 0:
-            raise ValueError(
-                f"adapter.dropout is {self.dropout}; adapters do not drop inputs yet, set it to 0"
-            )
+        check_range("adapter.dropout", self.dropout, "[0, 1)")
         for name in self.targets:
             if name not in MATRICES:
                 raise ValueError(
@@ -190,6 +187,11 @@ class AdapterConfig:
             raise ValueError(
                 "adapter.train_embedding and adapter.train_norms are for adapter.kind lora; "
                 "without an adapter all weights are trained"
+            )
+        if self.kind == "none" and self.dropout:
+            raise ValueError(
+                f"adapter.dropout is {self.dropout}, but adapter.kind is none; choose lora, or set "
+                "model.dropout"
             )
         group = self.attention_group
         if group is not None and (group < 2 or group % 2):

@@ -155,7 +155,8 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
 
 def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
     """The training step of an objective, its state as before the first step."""
-    half, drops = prepared.dtype == mstype.float16, prepared.model.dropout > 0
+    half = prepared.dtype == mstype.float16
+    drops = prepared.model.dropout > 0 or prepared.run.recipe.adapter.dropout > 0
     step_cell = TrainStep(
         objective, prepared.config, prepared.micro_batches, half, prepared.world, drops,
         prepared.native,
