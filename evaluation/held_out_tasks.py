@@ -86,7 +86,9 @@ def score_tasks(run: Run, base: Run | None, limit: int = LIMIT) -> list[TaskScor
     scores = []
     data = run.recipe.data
     for source in data.sources:
-        kinds = (k for name, k in TASKS.items() if source.reader in (name, k.reader))
+        kinds = (
+            k for name, k in TASKS.items() if source.reader in (name, f"{name}_pairs", k.reader)
+        )
         kind = next(kinds, None)
         if kind and Path(source.path).is_file():
             held_out, solved = read_tasks(kind, source, data, limit)
