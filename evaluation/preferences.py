@@ -1,4 +1,4 @@
-"""Which of two held-out answers a model prefers: by its reward, or by what preferences made of it."""
+"""Which of two held-out answers a model prefers: a reward model, or one that DPO trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -122,7 +122,8 @@ def _add_preferences(document: Document, results: Results) -> None:
         head, *rows = pair_rows(results.preferences)
         document.table(head, rows)
         document.paragraph(
-            "Right: the chosen answer has the higher reward; in brackets the 95 % interval (Wilson)."
+            "Right: the chosen answer has the higher reward; in brackets the 95 % interval "
+            "(Wilson)."
         )
     if results.calibration:
         document.heading("How sure it is, and how often it is right then", 3)
