@@ -56,6 +56,31 @@ joined by a line break; for examples the keys of prompt and answer, docs/chat.md
 
 
 @dataclass(frozen=True)
+class FilterConfig:
+    """Documents that a trained model finds worst are left out of the training file."""
+
+    run: str
+    """run directory whose model scores the documents, such as out/demo"""
+    kind: Literal["perplexity"] = "perplexity"
+    """perplexity: a document is the better the more probable the run finds its text"""
+    keep: float = 0.8
+    """share of the documents that stays"""
+    per_source: bool = True
+    """true: this share of each source; false: of all together, where a source may lose most"""
+
+    def __post_init__(self):
+        """Expand `~`; reject values out of range.
+
+        Raises:
+            ValueError: names the field.
+        """
+        object.__setattr__(self, "run", os.path.expanduser(self.run))
+        if not self.run:
+            raise ValueError("data.filter.run is empty; it must name a run, such as out/demo")
+        check_range("data.filter.keep", self.keep, "(0, 1]")
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """What is tokenised, and where the token files stand."""
 
@@ -86,6 +111,8 @@ serve.py --documents does; empty: none"""
 shares most of its text (near)"""
     dedup_threshold: float = 0.6
     """near: least Jaccard similarity of the sets of 5-character pieces"""
+    filter: FilterConfig | None = None
+    """text: quality filter such as {kind: perplexity, run: out/demo, keep: 0.8}; null: none"""
     val_fraction: float = 0.005
     """share of documents held out, chosen by a hash of their text; of examples, by a hash of the \
 prompt"""
@@ -112,6 +139,10 @@ a cluster starts it many times; docs/data_at_scale.md shows how"""
             raise ValueError("data.dir is empty; it must name a folder, such as data")
         for name, interval in RANGES.items():
             check_range(f"data.{name}", getattr(self, name), interval)
+        if self.filter and self.kind != "text":
+            raise ValueError(
+                f"data.filter is for text to pretrain on; data.kind is {self.kind}: set it to null"
+            )
         if self.augment_documents and self.kind == "text":
             raise ValueError("data.augment_documents is for dialogues; data.kind is text")
         part = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", self.part)
