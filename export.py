@@ -1,4 +1,4 @@
-"""Take a run elsewhere: python export.py --run out/demo --format hf --output DIR [--help]."""
+"""Export a run: python export.py --run out/demo --format hf --output DIR [--help]."""
 
 from common.errors import run_main
 from interop.options import parse_options

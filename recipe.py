@@ -78,6 +78,11 @@ class Recipe:
                 f"{self.objective.data_kind}, but data.kind is {self.data.kind}; "
                 "change one of the two"
             )
+        if self.model.value_head and not self.objective.value_head:
+            raise ValueError(
+                f"model.value_head is true, but objective.kind {self.objective.kind} trains none; "
+                "leave it out"
+            )
         if self.adapter.kind == "lora" and self.train.init_from is None:
             raise ValueError(
                 "adapter.kind is lora, but train.init_from is null; name the model to adapt"

@@ -51,9 +51,9 @@ class EvalConfig:
     """new tokens in each window of the losses; fewer see more context and cost more time; \
 0: the context length, as in training"""
     samples: int = 3
-    """of each prompt of the continuation suite; 0: leave the suite out"""
+    """continuations of each prompt of the continuation suite; 0: leave the suite out"""
     checkpoint: Literal["newest", "best"] = "newest"
-    """whose weights: the newest, or the one of the lowest held-out loss"""
+    """checkpoint whose weights are used: the newest, or the one of the lowest held-out loss"""
     weights: Literal["float32", "int8"] = "float32"
     """how weights are kept: int8 takes a quarter of the memory and costs a little accuracy"""
 

@@ -16,11 +16,11 @@ EPILOG = """\
 Without --prompt, --prompts_file, --interactive, --chat and --web, the run is evaluated in full:
 loss, perplexity and bits per byte on the whole held-out file, the idioms exam if the run learns
 idioms, the continuation suite, continuations of the recipe's prompts, a loss curve and a report in
-the run directory. With one of them, only those prompts are continued. With --text or --exam only
-that is measured, and added to the report. Of a run that was trained further, the loss on held-out
-answers is measured, and its answers to held-out tasks are scored.
+the run directory. With one of them, only those prompts are continued. With --text or --exam, only
+the texts or exams are measured, and the result is added to the report. For a run that was trained
+further, the loss on held-out answers is measured and its answers to held-out tasks are scored.
 
-Everything else comes from the run's recipe; any field of it can be overridden, such as
+Everything else comes from the run's recipe. Any field of it can be overridden, such as
 --data.dir DIR, and for the continuations:
 """
 
@@ -116,7 +116,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         type=int,
         default=8000,
         metavar="N",
-        help="its port; 0: a free one (default: 8000)",
+        help="port of the page; 0: a free one (default: 8000)",
     )
     _add_measurements(parser)
     try:
@@ -169,7 +169,11 @@ def read_prompts(path: Path) -> list[str]:
 
 def _add_measurements(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--text", nargs="+", action="extend", metavar="[NAME=]FILE", help="raw texts to measure"
+        "--text",
+        nargs="+",
+        action="extend",
+        metavar="[NAME=]FILE",
+        help="files of raw text to measure",
     )
     parser.add_argument(
         "--exam", nargs="+", action="extend", choices=EXAMS, help=f"exams: {', '.join(EXAMS)}",

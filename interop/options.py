@@ -47,7 +47,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     """
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="run directory")
-    parser.add_argument("--format", required=True, choices=FORMAT_MODULES, help="what to write")
+    parser.add_argument("--format", required=True, choices=FORMAT_MODULES, help="format to write")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="new folder to write"
     )
@@ -61,7 +61,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         "--checkpoint",
         choices=("newest", "best"),
         default="newest",
-        help="whose weights: the newest (the default), or the one of the lowest held-out loss",
+        help="the newest (the default), or the one of the lowest held-out loss",
     )
     devices = parser.add_argument_group("mindformers: a recipe and the data for several devices")
     devices.add_argument("--devices", type=int, metavar="N", help="devices of all machines")

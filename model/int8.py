@@ -106,7 +106,7 @@ class Int8Linear(nn.Cell):
         self.bias = Parameter(Tensor(np.zeros(out_dim, np.float32))) if bias else None
         self.matmul, self.blocks = ops.MatMul(transpose_b=True), Blocks(compute_dtype)
 
-    def construct(self, x):
+    def construct(self, x, row_keys=None):
         """Map x, (rows, in) -> (rows, out) in the compute type."""
         # Waits for x: else all matrices would be made float before the first is used.
         weight = self.blocks.matrix(ops.depend(self.weight, x), self.scales)

@@ -72,7 +72,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         help=f"address to listen on, such as 0.0.0.0; needs a key ({LOOPBACK}: this computer only)",
     )  # fmt: skip
     parser.add_argument(
-        "--port", type=int, default=8000, metavar="N", help="0: a free one (default: 8000)"
+        "--port", type=int, default=8000, metavar="N", help="0: a free port (default: 8000)"
     )
     parser.add_argument(
         "--api_key", metavar="KEY",

@@ -46,7 +46,7 @@ def test_another_file_that_is_missing_is_not_blamed_on_the_disk(tmp_path):
     "error", [OSError("100 requested and 0 written"), OSError(errno.ENOSPC, "full")]
 )
 def test_a_full_disk_with_and_without_its_number(tmp_path, error):
-    with pytest.raises(UserError, match="No space left on device; free or change the disk"):
+    with pytest.raises(UserError, match="No space left on device; make room or use another disk"):
         with disk_errors(tmp_path / "out"):
             raise error
 

@@ -134,7 +134,7 @@ NO_DOCUMENT = {
     ("jsonl", '{"text": ""}\n'): "its files hold nothing but blank text",
     ("jsonl", "{bad\n"): "1 records skipped, .* malformed JSON",
     ("jsonl", json.dumps(LINES)): "the record is a list, which the reader json takes entry by",
-    ("jsonl", json.dumps(LINES, indent=1)): "several lines is for the reader json",
+    ("jsonl", json.dumps(LINES, indent=1)): "several lines needs the reader json",
     ("jsonl", json.dumps(LINES[0])): "the record has the fields title, content",
     ("json", json.dumps(LINES)): "60 records skipped.*empty.jsonl:1: .* fields title, content",
     ("json", json.dumps({"n": 60, "data": LINES})): (

@@ -129,7 +129,7 @@ def entry(dims=(4,), kind=0, offset=0, n_dims=None) -> bytes:
         (header(1) + entry(dims=(31,), kind=8), "rows of 31 numbers in blocks of 32"),
         (header(1) + entry() + bytes(22), "are not where they should be"),
         (header(1) + entry(offset=1 << 62) + bytes(64), "are not where they should be"),
-        (header(1) + entry(dims=(1 << 62, 1 << 62)) + bytes(64), "do not lie where"),
+        (header(1) + entry(dims=(1 << 62, 1 << 62)) + bytes(64), "are not where"),
         (header(2) + entry() + entry() + bytes(64), "tensor a is in it twice"),
         (header(n_fields=1) + string(b"general.alignment") + struct.pack("<II", 4, 0), "alignment"),
     ],
@@ -154,7 +154,7 @@ def test_every_cut_of_a_file_is_noticed(tmp_path):
     [
         ({"block_count": 2}, "tensor blk.1.attn_k.weight is missing"),
         ({"block_count": 1 << 18}, "describes 262144 blocks but holds 11 tensors"),
-        ({"feed_forward_length": 16}, r"ffn_gate.weight has shape \(12, 8\), .* want \(16, 8\)"),
+        ({"feed_forward_length": 16}, r"ffn_gate.weight has shape \(12, 8\), .* require \(16, 8\)"),
         ({"attention.head_count": 3}, "describes no possible model"),
         ({"attention.head_count": 0}, "describes no possible model"),
         ({"embedding_length": 8.0}, "embedding_length is 8.0; it must be a whole number"),

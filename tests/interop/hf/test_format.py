@@ -147,7 +147,7 @@ def copy(folder, tmp_path):
         ({"num_hidden_layers": 1}, "tensor model.layers.1.* has no place in the model"),
         ({"num_hidden_layers": 3}, "tensor model.layers.2.* is missing"),
         ({"vocab_size": 10**9}, r"embed_tokens.weight has shape \(640, 32\), but"),
-        ({"num_key_value_heads": 4}, r"k_proj.weight has shape \(16, 32\), but .* want \(32, 32\)"),
+        ({"num_key_value_heads": 4}, r"k_proj.weight has shape \(16, 32\), but .* require \(32, "),
         ({"tie_word_embeddings": False}, "tensor lm_head.weight is missing"),
         ({"head_dim": 16}, "head_dim is 16"),
     ],

@@ -175,7 +175,7 @@ def test_what_llama2c_cannot_run(changes, run, tmp_path):
         ({"normalization_rule_name": "nmt_nfkc"}, "replaces characters"),
         ({"byte_fallback": False}, "no pieces for single bytes"),
         ({"remove_extra_whitespaces": True}, "removes spaces"),
-        ({"unk_id": 2, "bos_id": 0, "eos_id": 1}, "wants the ids 0, 1, 2 to be"),
+        ({"unk_id": 2, "bos_id": 0, "eos_id": 1}, "needs the ids 0, 1, 2 to be"),
     ],
     ids=lambda value: None if isinstance(value, str) else next(iter(value)),
 )
