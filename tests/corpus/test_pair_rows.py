@@ -53,9 +53,8 @@ def test_a_pair_that_is_too_long_is_left_out_and_named():
     file = File([[5, 41], [7, 6]], n_sequences=2)
     rows = PairRows(file, T, 0, seed=1)
     assert rows.columns(0)["numbers"][0].max() == 1
-    assert (
-        "1 pairs in 2 x 1 rows" in rows.describe() and "0 of dialogues.json (41" in rows.describe()
-    )
+    said = rows.describe()
+    assert "1 pairs in 2 x 1 rows" in said and "0 of dialogues.json (41" in said
     with pytest.raises(UserError, match="raise model.max_seq_len"):
         PairRows(file, 6, 0, seed=1).place(0)
 

@@ -4,9 +4,8 @@ from evaluation.preferences import PairScore, calibrate, calibration_rows, pair_
 
 
 def test_calibration_counts_each_pair_where_the_model_is_so_sure():
-    margins = np.log(
-        np.array([0.55, 0.65, 0.66, 0.97, 0.999]) / np.array([0.45, 0.35, 0.34, 0.03, 0.001])
-    )
+    sure = np.array([0.55, 0.65, 0.66, 0.97, 0.999])
+    margins = np.log(sure / (1 - sure))
     margins[1] *= -1
     found = calibrate(np.append(margins, 100.0).astype(np.float32))
     assert [(c.low, c.right, c.pairs) for c in found] == [(0.5, 1, 1), (0.6, 1, 2), (0.95, 3, 3)]

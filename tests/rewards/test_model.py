@@ -20,11 +20,8 @@ from tests.model.cases import lively
 from training.objectives.config import RewardConfig
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
-ANSWERS = [
-    Answer("小明在哪里？", "小明在公园。"),
-    Answer("小明在哪里？", " "),
-    Answer("谁", "老师。"),
-]
+SAID = [("小明在哪里？", "小明在公园。"), ("小明在哪里？", " "), ("谁", "老师。")]
+ANSWERS = [Answer(*said) for said in SAID]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +31,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reward_run(base):
-    model = dataclasses.replace(base.recipe.model, value_head=True)
+    model = dataclasses.replace(base.recipe.model, value_head=True, document_mask=True)
     data = dataclasses.replace(base.recipe.data, kind="pairs")
     recipe = dataclasses.replace(
         base.recipe, name="reward", model=model, data=data, objective=RewardConfig()
