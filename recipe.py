@@ -77,6 +77,11 @@ class Recipe:
                 f"objective.kind is {self.objective.kind}, which reads data.kind "
                 f"{self.objective.data_kind}, but data.kind is {self.data.kind}; change one of both"
             )
+        if self.model.value_head and not self.objective.value_head:
+            raise ValueError(
+                f"model.value_head is true, but objective.kind {self.objective.kind} trains none; "
+                "leave it out"
+            )
         if self.adapter.kind == "lora" and self.train.init_from is None:
             raise ValueError(
                 "adapter.kind is lora, but train.init_from is null; name the model to adapt"

@@ -54,6 +54,11 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
     Raises:
         UserError: the run has no sound checkpoint.
     """
+    if run.recipe.model.value_head:
+        raise UserError(
+            f"{run.path} is a reward model, whose value head no format holds; export the run that "
+            "it began from"
+        )
     network, step = run.load_model(), run.chosen_checkpoint.step
     held_out = [each for each in run.metrics() if "val_loss" in each and each["step"] <= step]
     tokenizer = run.tokenizer()

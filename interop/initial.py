@@ -36,6 +36,8 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
         UserError: the model is damaged, or the recipe asks for another shape or vocabulary.
     """
     source, reset = open_source(local_model(recipe.train.init_from)), recipe.train.init_reset
+    if not recipe.model.value_head:
+        source.weights.pop("value_head", None)
     check_fields(source, recipe.model, reset)
     lines = [
         f"initial weights: {source.path}, {source.config.n_params():,} parameters, vocabulary "
@@ -77,6 +79,7 @@ def with_base_shape(recipe: Recipe) -> Recipe:
     else:
         own_fields = OWN_FIELDS
     own = {name: getattr(recipe.model, name) for name in own_fields}
+    own["value_head"] = recipe.objective.value_head
     return replace(recipe, model=replace(base, **own, document_mask=True))
 
 

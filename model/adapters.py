@@ -90,7 +90,7 @@ def adapter_shapes(model: ModelConfig, config: AdapterConfig) -> dict[str, tuple
         "w1": (model.hidden_dim, model.dim), "w2": (model.dim, model.hidden_dim),
         "w3": (model.hidden_dim, model.dim),
     }  # fmt: skip
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {"value_head": (model.dim,)} if model.value_head else {}
     if config.train_embedding:
         for name in TABLES[: 1 if model.tie_embeddings else 2]:
             shapes[name] = (model.padded_vocab_size, model.dim)

@@ -55,6 +55,8 @@ class ModelConfig:
     """attention does not look across document boundaries"""
     dropout: float = 0.0
     """share of the outputs of embedding, attention and feed-forward that is dropped in training"""
+    value_head: bool = False
+    """a number for each token beside the logits, as a reward model has it; the objective sets it"""
 
     def __post_init__(self):
         """Fill in derived sizes and reject impossible shapes.
@@ -127,7 +129,8 @@ class ModelConfig:
         block = attention + 3 * self.dim * self.hidden_dim + 2 * self.dim
         tables = 1 if self.tie_embeddings else 2
         table_params = tables * self.padded_vocab_size * self.dim if embedding else 0
-        return self.n_layers * block + self.dim + table_params
+        value_params = self.dim if self.value_head else 0
+        return self.n_layers * block + self.dim + value_params + table_params
 
     def flops_per_token(self, seq_len: int | None = None) -> int:
         """Floating-point operations to train on one token, forward and backward.

@@ -27,7 +27,7 @@ from training.banner import banner
 from training.feeds.base import RankRows, batches
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
-from training.initial import InitialWeights
+from training.initial import InitialWeights, Reference
 from training.objectives.base import Objective
 from training.objectives.registry import STAGES
 from training.parallel import join_world, values_of_all
@@ -137,9 +137,11 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
             base = find_base(prepared, network, initial)
     reference = None
     if stage.needs_reference(run.recipe.objective):
-        reference = make_network(prepared)
-        initial.fill(reference)
+        check_same_reference(prepared, initial)
+        reference = Reference(make_network(prepared), initial.fingerprint)
+        initial.fill(reference.network)
     prepared.feed.attach(network, reference, world)
+    del reference  # unless the feed keeps it, one network stays in memory
     if world.rank == 0:
         run.create(prepared.tokenizer, prepared.start_step, prepared.template)
     records = open_records(prepared, lines) if world.rank == 0 else None
@@ -246,6 +248,20 @@ def check_same_data(prepared: PreparedRun) -> None:
             f"{checkpoint.path} was trained on other contents of {prepared.run.recipe.data.dir}; "
             "put the old files back, or go on under another name with --train.init_from "
             f"{checkpoint.path.parent.parent}"
+        )
+
+
+def check_same_reference(prepared: PreparedRun, initial: InitialWeights) -> None:
+    """Make sure that the model that the run is measured from is still the one it began from.
+
+    Raises:
+        UserError: `train.init_from` holds other weights than it did.
+    """
+    checkpoint, found = prepared.checkpoint, initial.fingerprint
+    if checkpoint and checkpoint.state().get("reference", found) != found:
+        raise UserError(
+            f"{checkpoint.path} was trained beside another reference than "
+            f"{prepared.config.init_from} is now; put its old weights back, or choose another name"
         )
 
 

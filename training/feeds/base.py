@@ -8,6 +8,7 @@ from mindspore.dataset import GeneratorDataset
 
 from model.llama import Llama
 from training.heldout import HeldOut, HeldOutMeasure, Row, Rows
+from training.initial import Reference
 from training.objectives.base import Objective
 from training.parallel import World
 
@@ -26,14 +27,16 @@ class Feed(ABC):
     epoch_tokens: int
     """tokens of one pass over the data"""
     held_out: Rows
+    reference: str | None = None
+    """fingerprint of the reference model, once it is attached; a checkpoint keeps it"""
 
-    def attach(self, network: Llama, reference: Llama | None, world: World) -> None:
+    def attach(self, network: Llama, reference: Reference | None, world: World) -> None:
         """Meet the network in training, its weights in place, before the first row is read.
 
         `reference` is the network as it was before, if the objective needs it. Data that stands
         in files has no use for them.
         """
-        self.world = world
+        self.world, self.reference = world, reference and reference.fingerprint
 
     @abstractmethod
     def row(self, position: int) -> Row:

@@ -21,6 +21,7 @@ from training.feeds.rollouts import (
     StepRollouts,
     make_policy,
 )
+from training.initial import Reference
 from training.objectives.group_relative import GroupRelative
 from training.parallel import World, values_of_all
 
@@ -41,7 +42,7 @@ class RolloutFeed(Feed):
         self.epoch_tokens = len(train) * recipe.objective.group * recipe.model.max_seq_len
         self.steps = StepRollouts()
 
-    def attach(self, network: Llama, reference: Llama | None, world: World) -> None:
+    def attach(self, network: Llama, reference: Reference | None, world: World) -> None:
         """Let the network in training write the rollouts."""
         if self.rows_per_step % (self.recipe.objective.group * world.size):
             raise UserError(
@@ -49,7 +50,8 @@ class RolloutFeed(Feed):
                 "multiple of objective.group * ranks = "
                 f"{self.recipe.objective.group * world.size}"
             )
-        self.world, self.policy = world, make_policy(network, reference)
+        super().attach(network, reference, world)
+        self.policy = make_policy(network, reference and reference.network)
         self.step_maker = StepMaker(self.recipe, self.maker, self.train, world.rank, world.size)
 
     def row(self, position):

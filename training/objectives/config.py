@@ -6,8 +6,17 @@ from typing import ClassVar, Literal
 from common.ranges import check_range
 
 
+class ObjectiveSection:
+    """What all objectives say beside their fields."""
+
+    data_kind: ClassVar[str]
+    """the `data.kind` that it reads"""
+    value_head: ClassVar[bool] = False
+    """whether the network gives a number for each token"""
+
+
 @dataclass(frozen=True)
-class PretrainConfig:
+class PretrainConfig(ObjectiveSection):
     """The objective: all of a text is predicted."""
 
     data_kind: ClassVar[str] = "text"
@@ -17,7 +26,7 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True)
-class SftConfig:
+class SftConfig(ObjectiveSection):
     """The objective: the answers of dialogues are predicted."""
 
     data_kind: ClassVar[str] = "sft"
@@ -27,7 +36,7 @@ class SftConfig:
 
 
 @dataclass(frozen=True)
-class GrpoConfig:
+class GrpoConfig(ObjectiveSection):
     """The objective: answers are sampled, and the better ones of a prompt are made likelier."""
 
     data_kind: ClassVar[str] = "task"
@@ -84,5 +93,64 @@ the one that is trained"""
             check_range(f"objective.rewards.{name}", weight, "(-inf, inf)")
 
 
+@dataclass(frozen=True)
+class DpoConfig(ObjectiveSection):
+    """The objective: of two answers the better one becomes likelier than the worse one."""
+
+    data_kind: ClassVar[str] = "pairs"
+
+    kind: Literal["dpo"] = "dpo"
+    """dpo: direct preference optimisation on pairs of answers, beside a fixed reference"""
+    loss: Literal["sigmoid", "ipo"] = "sigmoid"
+    """sigmoid: -log sigmoid(beta difference); ipo: (difference - 1 / (2 beta))^2"""
+    beta: float = 0.1
+    """how near the reference the model is kept: the higher, the nearer"""
+    label_smoothing: float = 0.0
+    """sigmoid: share of the pairs whose answers are thought to be the wrong way round"""
+    length_normalised: bool = False
+    """log-probabilities of an answer are divided by its ids, so that long ones count no more"""
+    nll: float = 0.0
+    """weight of the chosen answers' loss a token, which keeps them likely"""
+
+    def __post_init__(self):
+        """Reject values out of range.
+
+        Raises:
+            ValueError: names the field.
+        """
+        for name, interval in {
+            "beta": "(0, inf)",
+            "label_smoothing": "[0, 0.5)",
+            "nll": "[0, inf)",
+        }.items():
+            check_range(f"objective.{name}", getattr(self, name), interval)
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise ValueError(
+                f"objective.label_smoothing is {self.label_smoothing}; objective.loss ipo has "
+                "none, set it to 0"
+            )
+
+
+@dataclass(frozen=True)
+class RewardConfig(ObjectiveSection):
+    """The objective: of two answers the better one gets the higher number."""
+
+    data_kind: ClassVar[str] = "pairs"
+    value_head: ClassVar[bool] = True
+
+    kind: Literal["reward"] = "reward"
+    """reward: a reward model, which gives answers a number, learned from pairs of them"""
+    margin: float = 0.0
+    """what the number of the chosen answer should exceed the other's by"""
+
+    def __post_init__(self):
+        """Reject values out of range.
+
+        Raises:
+            ValueError: names the field.
+        """
+        check_range("objective.margin", self.margin, "[0, inf)")
+
+
 # A new kind is a dataclass above and its name here.
-ObjectiveConfig = PretrainConfig | SftConfig | GrpoConfig
+ObjectiveConfig = PretrainConfig | SftConfig | DpoConfig | RewardConfig | GrpoConfig

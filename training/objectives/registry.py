@@ -10,11 +10,14 @@ from tokenizer.tokenizer import Tokenizer
 from training.feeds.base import Feed
 from training.feeds.examples import dialogue_feed
 from training.feeds.on_policy import rollout_feed
+from training.feeds.pairs import pair_feed
 from training.feeds.tokens import token_feed
 from training.objectives.base import Objective
 from training.objectives.config import ObjectiveConfig
 from training.objectives.cross_entropy import NextToken
+from training.objectives.direct_preference import DirectPreference
 from training.objectives.group_relative import GroupRelative
+from training.objectives.pair_reward import PairReward
 
 MakeFeed = Callable[[Recipe, Tokenizer, ChatTemplate | None], Feed]
 MakeObjective = Callable[[Llama, ObjectiveConfig], Objective]
@@ -34,5 +37,7 @@ class Stage:
 STAGES = {
     "pretrain": Stage(token_feed, NextToken),
     "sft": Stage(dialogue_feed, NextToken),
+    "dpo": Stage(pair_feed, DirectPreference, lambda config: True),
+    "reward": Stage(pair_feed, PairReward),
     "grpo": Stage(rollout_feed, GroupRelative, lambda config: config.beta > 0),
 }
