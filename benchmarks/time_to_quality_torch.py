@@ -24,7 +24,7 @@ from model.config import ATTENTION_MATRICES, ModelConfig
 from recipe import load_recipe
 
 TIMED = 30
-"""The last steps whose median time tells how many more fit."""
+"""The last steps whose median time shows how many more fit."""
 
 
 def main() -> None:

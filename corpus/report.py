@@ -1,4 +1,4 @@
-"""What the data step tells: tables of the sources, of their mixture, and of the cleaning."""
+"""What the data step reports: tables of the sources, of their mixture, and of the cleaning."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.files import atomic_open, write_json
 from common.tables import format_table
-from corpus.cleaning.report import CleaningReport
+from corpus.cleaning.report import CleaningReport, RuleCounts
 from corpus.manifest import Manifest, SourceCounts
 
 HEADER = (
@@ -24,6 +24,7 @@ HEADER = (
     "unique",
 )
 MIXTURE_HEADER = ("training split", "documents", "tokens", "weight", "weighted", "share")
+FILTER_HEADER = ("data.filter", "documents", "dropped", "characters", "dropped")
 # A validation file is noted that is so many times as large as wanted.
 NOTED_RATIO = 2
 CLEANING_NAME = "cleaning_report"
@@ -108,6 +109,28 @@ def write_cleaning_report(
                 f"\n## {name}\n\n{report.kept:,} of {report.documents:,} documents kept "
                 f"({share:.1%}).\n\n```text\n{report.format()}\n```\n"
             )
+
+
+def format_filter(
+    names: Sequence[str],
+    rules: Sequence[RuleCounts],
+    scores: Sequence[Sequence[float]],
+    unit: str,
+) -> str:
+    """What the quality filter did to each source; `scores` are median and worst of what it kept."""
+    header = (*FILTER_HEADER, f"{unit}: median", "worst kept")
+    rows = [
+        (
+            name,
+            f"{rule.documents:,}",
+            f"{rule.dropped:,}",
+            f"{rule.characters:,}",
+            f"{rule.dropped_characters:,}",
+            *([f"{score:.3f}" for score in found] or ("-", "-")),
+        )
+        for name, rule, found in zip(names, rules, scores)
+    ]
+    return format_table([header, *rows])
 
 
 def _row(counts: SourceCounts, held_out: SourceCounts) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A number for each of many sequences: weighted sums over what a network gives for each id."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -53,8 +53,3 @@ def at_end(ids: np.ndarray) -> Weighted:
     weight = np.zeros(len(ids), np.float32)
     weight[-1] = 1
     return ids, weight
-
-
-def lengths_of(sequences: Sequence[Weighted]) -> np.ndarray:
-    """Ids of each sequence."""
-    return np.array([len(ids) for ids, _ in sequences], np.int64)

@@ -71,7 +71,7 @@ class Evaluation:
 
         result = take_idioms(LlamaLM(self.scorer, self.writer), self.run.recipe.data)
         if result is None:
-            print("exam idioms: too few idioms are held out of training, so it is left out")
+            print("exam idioms: too few idioms are held out of training, so it is skipped")
         else:
             self._keep(result)
 

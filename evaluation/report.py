@@ -25,7 +25,7 @@ PACKAGES = ("mindspore", "mindformers", "numpy", "sentencepiece", "lm-eval")
 
 @dataclass(frozen=True)
 class Training:
-    """How far and how fast a run was trained, as its own records tell."""
+    """How far and how fast a run was trained, as its own records say."""
 
     steps: int
     tokens: int

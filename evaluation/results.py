@@ -10,6 +10,7 @@ from common.files import read_json, write_json
 from evaluation.exams.scores import ExamResult, Score
 from evaluation.held_out_tasks import TaskScore
 from evaluation.perplexity import TextLoss
+from evaluation.preferences import Calibration, PairScore
 from evaluation.suite import Sample
 from generation.writer import Continuation
 
@@ -36,6 +37,10 @@ class Results:
     samples: list[Sample] = field(default_factory=list)
     scores: list[TaskScore] = field(default_factory=list)
     """of answers to held-out tasks"""
+    preferences: list[PairScore] = field(default_factory=list)
+    """between the answers of held-out pairs, by source"""
+    calibration: list[Calibration] = field(default_factory=list)
+    """of a reward model on them"""
 
     @classmethod
     def load(cls, run_dir: Path, weights: str = "float32") -> "Results | None":
@@ -59,6 +64,8 @@ class Results:
                     "continuations": [Continuation(**c) for c in values["continuations"]],
                     "samples": [Sample(**sample) for sample in values["samples"]],
                     "scores": [TaskScore(**score) for score in values.get("scores", [])],
+                    "preferences": [PairScore(**p) for p in values.get("preferences", [])],
+                    "calibration": [Calibration(**c) for c in values.get("calibration", [])],
                 }
             )
         except (TypeError, KeyError) as error:

@@ -11,6 +11,7 @@ from corpus.token_file import VAL_NAME
 from evaluation.document import Document
 from evaluation.held_out_tasks import score_rows, score_tasks
 from evaluation.perplexity import HELD_OUT, TextLoss, describe, measure
+from evaluation.preferences import calibration_rows, measure_pairs, pair_rows
 from evaluation.report import write_document
 from evaluation.report_results import add_losses
 from evaluation.results import Results
@@ -26,15 +27,20 @@ def evaluate_trained_further(run: Run, network: Llama) -> tuple[Path, ...]:
     """Print what is measured of a run, and keep it as evaluation.json, report.md, report.html.
 
     Raises:
-        UserError: the example files of dialogues do not fit the run.
+        UserError: the example files of dialogues or pairs do not fit the run.
     """
     config, tokenizer = run.recipe.eval, run.tokenizer()
     results = Results(run.chosen_checkpoint.step, tokenizer.fingerprint, config.weights)
     results.stride = config.stride or run.recipe.model.max_seq_len
     if run.recipe.data.kind == "sft":
         results.sources = measure_answers(run, network)
+    if run.recipe.data.kind == "pairs":
+        results.preferences, results.calibration = measure_pairs(run, network)
+        if results.preferences:
+            print(format_table(pair_rows(results.preferences)), flush=True)
+    answers = run.recipe.objective.kind != "reward"
     base = base_run(run)
-    source = pretrained_run(run)
+    source = pretrained_run(run) if answers else None
     if source and (Path(source.recipe.data.dir) / VAL_NAME).is_file():
         for name, model in ((run.recipe.name, network), (source.recipe.name, source.load_model())):
             scorer = Scorer(model, tokenizer.eos_id, config.batch)
@@ -43,7 +49,7 @@ def evaluate_trained_further(run: Run, network: Llama) -> tuple[Path, ...]:
             results.add_text(TextLoss(**{**vars(loss), "name": title}))
     for loss in (*results.sources, *results.texts):
         print(describe(loss), flush=True)
-    results.scores = score_tasks(run, base)
+    results.scores = score_tasks(run, base) if answers else []
     if results.scores:
         print(format_table(score_rows(results.scores)), flush=True)
     results.save(run.path)
@@ -98,6 +104,7 @@ def _document(run: Run, results: Results) -> Document:
         f"{run.recipe.train.tokens_per_step:,} tokens, on {run.recipe.data.dir}."
     )
     add_losses(document, results)
+    _add_preferences(document, results)
     if results.scores:
         document.heading("How its answers to held-out tasks score")
         head, *rows = score_rows(results.scores)
@@ -107,3 +114,22 @@ def _document(run: Run, results: Results) -> Document:
             "dialogues continues three solved tasks and the task, and its line is the answer."
         )
     return document
+
+
+def _add_preferences(document: Document, results: Results) -> None:
+    if results.preferences:
+        document.heading("Which of two held-out answers it prefers")
+        head, *rows = pair_rows(results.preferences)
+        document.table(head, rows)
+        document.paragraph(
+            "Right: the chosen answer has the higher reward; in brackets the 95 % interval "
+            "(Wilson)."
+        )
+    if results.calibration:
+        document.heading("How sure it is, and how often it is right then", 3)
+        head, *rows = calibration_rows(results.calibration)
+        document.table(head, rows)
+        document.paragraph(
+            "The stated probability is sigmoid(|margin|), that of the preferred answer being the "
+            "better one by the model of Bradley and Terry."
+        )

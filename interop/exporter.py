@@ -120,12 +120,12 @@ def compare(got: np.ndarray, right: np.ndarray, tolerance: float) -> str:
     """
     difference = float(np.abs(got - right).max() / np.abs(right).max())
     same = int((got.argmax(-1) == right.argmax(-1)).sum())
-    told = (
+    summary = (
         f"read back, its scores after {len(right)} ids of a prompt differ by at most "
         f"{difference:.2g} of the largest score; the most likely id is the same after {same}"
     )
     if not difference <= tolerance:  # so that NaN fails
         raise UserError(
-            f"the export failed its check: {told}; {tolerance:g} is allowed, nothing was written"
+            f"the export failed its check: {summary}; {tolerance:g} is allowed, nothing was written"
         )
-    return told
+    return summary

@@ -51,7 +51,7 @@ def _model(run: Exported) -> list[str]:
     config = run.config
     form = "Qwen2" if config.attention_bias else "Llama"
     start = run.recipe.train.init_from
-    origin = f"trained on from {Path(start).name}" if start else "trained from scratch"
+    origin = f"trained further from {Path(start).name}" if start else "trained from scratch"
     kind, does = "base", "It continues text; it does not follow instructions."
     if run.template:
         kind, does = "chat", "It answers messages in the form of its chat template."
@@ -91,9 +91,9 @@ def _data(run: Exported) -> list[str]:
         else:
             manifest = ExampleManifest.load(folder, "train")
     except UserError:
-        return [*lines, "The manifest of the training data was not at hand.", ""]
+        return [*lines, "The manifest of the training data was not available.", ""]
     if manifest.tokenizer.get("fingerprint") != run.tokenizer.fingerprint:
-        return [*lines, "The manifest of the training data was not at hand.", ""]
+        return [*lines, "The manifest of the training data was not available.", ""]
     what = "documents" if run.recipe.data.kind == "text" else "examples"
     lines += [f"| source | {what} | characters | tokens |", "|---|--:|--:|--:|"]
     for counts in (*manifest.sources, manifest):

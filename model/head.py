@@ -228,7 +228,7 @@ class NativeTokenLogProbs(nn.Cell):
 class NativeCrossEntropy(NativeTokenLogProbs):
     """The summed loss by the native kernel.
 
-    Told to accumulate, it is for training alone: gradients are made in the forward pass.
+    When it accumulates, it is for training alone: gradients are made in the forward pass.
     """
 
     def __init__(self):

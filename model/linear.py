@@ -20,8 +20,8 @@ class Linear(nn.Cell):
         self.bias = Parameter(Tensor(np.zeros(out_dim, np.float32))) if bias else None
         self.product = product(compute_dtype, bias, native)
 
-    def construct(self, x):
-        """Map x, (rows, in) -> (rows, out) in the compute type."""
+    def construct(self, x, row_keys=None):
+        """Map x, (rows, in) -> (rows, out) in the compute type; an adapter drops by row_keys."""
         if self.bias is None:
             return self.product(x, self.weight)
         return self.product(x, self.weight, self.bias)

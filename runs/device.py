@@ -25,7 +25,7 @@ def select_device(name: str = "auto") -> str:
     if target not in found:
         raise UserError(
             f"train.device is {name}, but MindSpore finds only {', '.join(found)} here; "
-            "set train.device to one of these or mend the driver (docs/devices.md)"
+            "set train.device to one of these or repair the driver (docs/devices.md)"
         )
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_device(target)

@@ -1,12 +1,21 @@
 """The guides of both languages, and what runs each command that they show."""
 
+
+def both(name: str) -> tuple[str, str]:
+    """A guide of docs/ in both languages."""
+    return f"docs/{name}.md", f"docs/{name}_CN.md"
+
+
 PAIRS = [
     ("README.md", "README_CN.md"),
-    ("docs/devices.md", "docs/devices_CN.md"),
-    ("docs/troubleshooting.md", "docs/troubleshooting_CN.md"),
+    both("devices"),
+    both("troubleshooting"),
     *(
-        (f"docs/{name}.md", f"docs/{name}_CN.md")
+        both(name)
         for name in (
+            "own_text",
+            "training",
+            "code",
             "corpora",
             "cleaning",
             "deduplication",
@@ -20,6 +29,7 @@ PAIRS = [
             "scaling",
             "runs",
             "chat",
+            "lora",
             "poet",
         )
     ),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -24,6 +23,7 @@ from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.adapting import find_base, make_network, measured_network
 from training.banner import banner
+from training.checks import check_agreement, check_same_data, check_same_reference
 from training.feeds.base import RankRows, batches
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
@@ -157,7 +157,8 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
 
 def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
     """The training step of an objective, its state as before the first step."""
-    half, drops = prepared.dtype == mstype.float16, prepared.model.dropout > 0
+    half = prepared.dtype == mstype.float16
+    drops = prepared.model.dropout > 0 or prepared.run.recipe.adapter.dropout > 0
     step_cell = TrainStep(
         objective, prepared.config, prepared.micro_batches, half, prepared.world, drops,
         prepared.native,
@@ -236,53 +237,6 @@ def changed_fields(old: Recipe, new: Recipe) -> list[str]:
     ]
 
 
-def check_same_data(prepared: PreparedRun) -> None:
-    """Make sure that the place in the data, which a checkpoint holds, still means the same.
-
-    Raises:
-        UserError: the training data is other than it was.
-    """
-    checkpoint, feed = prepared.checkpoint, prepared.feed
-    if checkpoint and checkpoint.state().get("data", feed.fingerprint) != feed.fingerprint:
-        raise UserError(
-            f"{checkpoint.path} was trained on other contents of {prepared.run.recipe.data.dir}; "
-            "put the old files back, or go on under another name with --train.init_from "
-            f"{checkpoint.path.parent.parent}"
-        )
-
-
-def check_same_reference(prepared: PreparedRun, initial: InitialWeights) -> None:
-    """Make sure that the model that the run is measured from is still the one it began from.
-
-    Raises:
-        UserError: `train.init_from` holds other weights than it did.
-    """
-    checkpoint, found = prepared.checkpoint, initial.fingerprint
-    if checkpoint and checkpoint.state().get("reference", found) != found:
-        raise UserError(
-            f"{checkpoint.path} was trained beside another reference than "
-            f"{prepared.config.init_from} is now; put its old weights back, or choose another name"
-        )
-
-
-def check_agreement(prepared: PreparedRun) -> None:
-    """Make sure that all ranks will do the same, and start from the same step.
-
-    Raises:
-        UserError: they see different checkpoints, recipes or data.
-    """
-    asked = (prepared.model, prepared.config, prepared.feed.fingerprint)
-    digest = zlib.crc32(repr(asked).encode()) >> 8  # exact in float32
-    for name, value, advice in (
-        ("recipe or training file", digest, "give all machines the same options and files"),
-        ("step", prepared.start_step, "out_dir must be a folder that all machines share"),
-    ):
-        values = values_of_all(value, prepared.world)
-        other = [rank for rank, each in enumerate(values) if each != values[0]]
-        if other:
-            raise UserError(f"rank {other[0]} starts from another {name} than rank 0; {advice}")
-
-
 def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base | None:
     """Load the checkpoint that the run goes on from into the network and the training state.
 
@@ -299,5 +253,5 @@ def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base
     optimizer.set_moments(values)
     for counter in counters:
         counter.set_data(Tensor(values[counter.name]))
-    log.info(f"going on from {checkpoint.path}")
+    log.info(f"continuing from {checkpoint.path}")
     return base

@@ -1,6 +1,6 @@
 """The kernels as cells of a MindSpore graph, each with its gradient.
 
-A cell gives ordinary gradients, unless it was told by `accumulate` where in a buffer those of its
+A cell gives ordinary gradients, unless `accumulate` said where in a buffer those of its
 weights are summed: then they are added there as they are computed, and what it returns for the
 weights means nothing. All numbers are float32.
 """

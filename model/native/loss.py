@@ -71,7 +71,7 @@ def loss(context):
 
 @fast
 def outputs(context):
-    """The place of the first output, after the inputs that the flags tell of."""
+    """The place of the first output, after the inputs that the flags name."""
     return 3 + (flag(context) & GRADIENT) + (flag(context) & TO_BUFFER) // TO_BUFFER
 
 

@@ -106,7 +106,7 @@ function showModel() {
 
 const percent = (logProb) => `${(100 * Math.exp(logProb)).toFixed(1)}%`;
 
-// The new text of a piece, coloured by its least likely token; pointing at it tells more.
+// The new text of a piece, coloured by its least likely token; pointing at it shows more.
 function tokenSpan(text, logProbs) {
   const least = Math.exp(Math.min(0, ...logProbs.token_logprobs));
   const shade = SHADES.find(([limit]) => least >= limit)[1];

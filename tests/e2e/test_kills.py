@@ -1,4 +1,4 @@
-"""kill -9 again and again: the supervisor starts the run again, and nobody can tell afterwards."""
+"""kill -9 again and again: the supervisor starts the run again, and afterwards nothing shows it."""
 
 import json
 import os

@@ -22,9 +22,8 @@ def make_step(native: bool, micro_batches: int = 1, adapter=None, optimizer="ada
     if adapter:
         add_adapters(network, adapter)
     train = TrainConfig(**OPTIONS, optimizer=optimizer)
-    return TrainStep(
-        NextToken(network), train, micro_batches, drops=config.dropout > 0, native=native
-    )
+    drops = config.dropout > 0 or (adapter is not None and adapter.dropout > 0)
+    return TrainStep(NextToken(network), train, micro_batches, drops=drops, native=native)
 
 
 def run(step: TrainStep, number: int, spoilt: bool = False) -> list[float]:
@@ -54,6 +53,10 @@ CASES = {
         "optimizer": "muon",
     },
     "adapter": {"adapter": AdapterConfig(kind="lora", rank=4, train_norms=True)},
+    "adapter that drops": {
+        "adapter": AdapterConfig(kind="lora", rank=4, dropout=0.3), "micro_batches": 2,
+    },
+    "both drop": {"adapter": AdapterConfig(kind="lora", rank=4, dropout=0.3), "dropout": 0.2},
 }  # fmt: skip
 
 

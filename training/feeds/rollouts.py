@@ -97,7 +97,7 @@ class RolloutMaker:
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate):
         self.tokenizer, self.template, self.config = tokenizer, template, recipe.objective
-        self.reward = WeightedReward(recipe.objective.rewards)
+        self.reward = WeightedReward(recipe.objective.rewards, tokenizer.fingerprint)
         self.rows = recipe.objective.rollout_rows
 
     def write(

@@ -41,7 +41,7 @@ class Save(StepCallback):
         if stopping:
             self.save_now(step)
             by = self.stop.name or "a signal to another rank"
-            log.info(f"stopped by {by} after step {step:,}; run again to go on")
+            log.info(f"stopped by {by} after step {step:,}; run the same command again to continue")
             run_context.request_stop()
         elif self.is_due(step, self.interval):
             self.start_writing(step)

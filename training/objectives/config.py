@@ -57,15 +57,15 @@ the one that is trained"""
     max_new_tokens: int = 64
     """longest completion in tokens"""
     rollout_rows: int = 32
-    """completions that are written side by side"""
+    """completions that are written at the same time"""
     table_interval: int = 20
     """steps between tables of all completions in the run's folder rollouts/"""
     clip: float = 0.2
     """the ratio of new to old probability counts from 1 - clip to 1 + clip_high only"""
     clip_high: float | None = None
-    """null: as clip"""
+    """null means the same as clip"""
     beta: float = 0.02
-    """weight of the divergence from the model before; 0: none is kept in memory"""
+    """weight of the divergence from the first model; 0: that model is not kept in memory"""
 
     def __post_init__(self):
         """Reject values out of range.
@@ -179,8 +179,8 @@ head expected"""
     updates: int = 4
     """optimizer steps on the same completions, each on all of them"""
     beta: float = 0.05
-    """each id costs beta * (log-probability now - that of the model before); 0: no such model is \
-kept in memory"""
+    """each id costs beta * (its log-probability - that under the first model); 0: that model is \
+not kept in memory"""
     gamma: float = 1.0
     """a reward counts this much for each id that it comes later"""
     gae_lambda: float = 0.95
@@ -190,7 +190,7 @@ kept in memory"""
     value_coef: float = 0.1
     """weight of the value head's loss"""
     value_clip: float | None = 0.2
-    """values count as far as this from those before the update; null: as far as they go"""
+    """values count as far as this from those before the update; null: not limited"""
 
     def __post_init__(self):
         """Reject values out of range.
