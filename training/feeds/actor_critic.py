@@ -14,6 +14,7 @@ import numpy as np
 
 from training.feeds.credit import Credit
 from training.feeds.rollout_rows import CompletionColumns, Credited
+from training.feeds.scorer import in_batches
 from training.objectives.proximal_policy import ProximalPolicy
 from training.parallel import World, values_of_all
 
@@ -33,7 +34,7 @@ class ActorCriticCredit(Credit):
         scored = ~np.isnan(scores)
         mask = found.mask * scored[:, None]
         reference = found.scored_by(policy.reference, self.batch)
-        values = policy.values.of(found.tokens, found.segments, batch=self.batch) * mask
+        values = in_batches(policy.values, found.tokens, found.segments, batch=self.batch) * mask
         rewards = token_rewards(
             np.where(scored, scores, 0), found.log_probs, reference, mask, config.beta
         )

@@ -11,7 +11,7 @@ import numpy as np
 from common.files import atomic_open
 from generation.completions import Completion
 from training.feeds.base import Row
-from training.feeds.scorer import TargetLogProbs
+from training.feeds.scorer import TargetLogProbs, in_batches
 from training.objectives.config import GrpoConfig
 
 STD_FLOOR = 1e-4
@@ -74,7 +74,7 @@ class CompletionColumns:
         """Log-probabilities of all targets under a reference, or without one `log_probs`."""
         if reference is None:
             return self.log_probs
-        return reference.of(self.tokens, self.targets, self.segments, batch=batch)
+        return in_batches(reference, self.tokens, self.targets, self.segments, batch=batch)
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ from generation.sampling import Sampling
 from model.llama import Llama
 from recipe import Recipe
 from rewards.answer import Answer
+from rewards.model import TokenValues
 from rewards.weighted import Scores, WeightedReward
 from tokenizer.tokenizer import Tokenizer
 from training.feeds.rollout_rows import Credited, write_table
-from training.feeds.scorer import StateValues, TargetLogProbs
+from training.feeds.scorer import TargetLogProbs
 from training.heldout import Row
 from training.parallel import World
 
@@ -41,7 +42,7 @@ class Policy:
     decoder: Decoder
     reference: TargetLogProbs | None
     """None: no penalty on leaving it is asked for"""
-    values: StateValues | None = None
+    values: TokenValues | None = None
     """None: the network has no value head"""
 
 
@@ -215,7 +216,7 @@ class StepMaker:
 
 def make_policy(network: Llama, reference: Llama | None) -> Policy:
     """The policy of a network in training; its decoder reads the weights as they stand."""
-    values = StateValues(network) if network.config.value_head else None
+    values = TokenValues(network) if network.config.value_head else None
     return Policy(Decoder(network), reference and TargetLogProbs(reference), values)
 
 
