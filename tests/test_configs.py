@@ -40,6 +40,7 @@ def test_every_recipe_is_shipped_that_should_be():
         "demo",
         "debug",
         "debug-sft",
+        "debug-ppo",
         "sft-idioms",
         "poet-base",
         "poet-sft",
