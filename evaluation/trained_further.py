@@ -8,6 +8,7 @@ from corpus.base_model import base_folder
 from corpus.example_file import ExampleFile
 from corpus.packed_rows import PackedRows
 from corpus.token_file import VAL_NAME
+from evaluation.best_of import add_best_of
 from evaluation.document import Document
 from evaluation.held_out_tasks import score_rows, score_tasks
 from evaluation.perplexity import HELD_OUT, TextLoss, describe, measure
@@ -52,8 +53,9 @@ def evaluate_trained_further(run: Run, network: Llama) -> tuple[Path, ...]:
     results.scores = score_tasks(run, base) if answers else []
     if results.scores:
         print(format_table(score_rows(results.scores)), flush=True)
+    results.best_of = Results.of(run).best_of
     results.save(run.path)
-    return write_document(_document(run, results), run.path)
+    return write_document(document_of(run, results), run.path)
 
 
 def base_run(run: Run) -> Run | None:
@@ -97,7 +99,8 @@ def measure_answers(run: Run, network: Llama) -> list[TextLoss]:
     return losses
 
 
-def _document(run: Run, results: Results) -> Document:
+def document_of(run: Run, results: Results) -> Document:
+    """The report of a run that was trained further."""
     document = Document(f"{run.recipe.name}: {run.recipe.train.init_from}, trained further")
     document.paragraph(
         f"Objective {run.recipe.objective.kind}, {results.step:,} steps of "
@@ -113,6 +116,7 @@ def _document(run: Run, results: Results) -> Document:
             "Greedy answers; in brackets the 95 % interval (Wilson). A model that knows no "
             "dialogues continues three solved tasks and the task, and its line is the answer."
         )
+    add_best_of(document, results.best_of)
     return document
 
 

@@ -28,7 +28,7 @@ class ActorCriticCredit(Credit):
     columns = ProximalPolicy.columns
 
     def __call__(self, rolled, policy):
-        """Make rows; a completion whose reward is NaN has no id that counts."""
+        """Make rows; a completion whose reward is NaN is left out of the loss."""
         config, scores = self.config, rolled.scores.total
         found = CompletionColumns.of(rolled.completions, self.seq_len, self.pad_id)
         scored = ~np.isnan(scores)
@@ -44,9 +44,11 @@ class ActorCriticCredit(Credit):
         figures = {"explained_variance": explained_variance(values, returns, mask)}
         if policy.reference is not None:
             figures["kl"] = mean_divergence(found.log_probs, reference, mask)
+        # Where no reward is known, a count keeps the loss from being 0 / 0.
+        counts = (mask if scored.any() else found.mask).sum(axis=1)
         columns = (
             found.tokens, found.targets, mask, found.segments,
-            used, returns, found.log_probs, values,
+            used, returns, counts, found.log_probs, values,
         )  # fmt: skip
         rows = list(zip(*columns))
         worth = raw.sum(axis=1) / np.maximum(mask.sum(axis=1), 1)

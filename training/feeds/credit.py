@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+
 from recipe import Recipe
 from training.feeds.rollout_rows import Credited, advantages, rollout_rows
 from training.feeds.rollouts import Policy, Rollouts
@@ -33,10 +35,11 @@ class GroupCredit(Credit):
     def __call__(self, rolled, policy):
         """Make rows; groups of equal rewards are counted, since nothing is learned from them."""
         group = self.config.group
-        worth = advantages(rolled.scores.total, group, self.config.scale_by_std)
+        scores = rolled.scores.total
+        worth = advantages(scores, group, self.config.scale_by_std)
         rows = rollout_rows(
             rolled.completions, worth, self.config, self.seq_len, self.pad_id, policy.reference,
-            self.batch,
+            self.batch, ~np.isnan(scores),
         )  # fmt: skip
         silent = (worth.reshape(-1, group) == 0).all(axis=1).mean()
         return Credited(rows, worth, {"groups_without_signal": float(silent)})

@@ -96,8 +96,13 @@ def rollout_rows(
     pad_id: int,
     reference: TargetLogProbs | None,
     batch: int,
+    scored: np.ndarray,
 ) -> list[Row]:
-    """A row for each completion, its columns as `GroupRelative` names them."""
+    """A row for each completion, its columns as `GroupRelative` names them.
+
+    One that is not `scored`, (N,) bool, is left out of the loss: its weights are 0, and it is not
+    counted.
+    """
     found = CompletionColumns.of(completions, seq_len, pad_id)
     mask, ones = found.mask, np.ones(len(completions), np.float32)
     lengths = mask.sum(axis=1, keepdims=True)
@@ -107,6 +112,9 @@ def rollout_rows(
         weight, counts = mask / lengths, ones
     else:
         weight, counts = mask / np.float32(config.max_new_tokens), ones
+    weight = weight * scored[:, None]
+    if scored.any():  # without any, a count keeps the loss from being 0 / 0
+        counts = counts * scored
     columns = (
         found.tokens, found.targets, weight.astype(np.float32), found.segments,
         worth.astype(np.float32), counts.astype(np.float32), found.log_probs,

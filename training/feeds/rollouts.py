@@ -5,6 +5,7 @@ times each; the rows of the step are these answers. They are a pure function of 
 (seed, step, prompt), so a resumed run makes the same ones.
 """
 
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -25,11 +26,14 @@ from recipe import Recipe
 from rewards.answer import Answer
 from rewards.model import TokenValues
 from rewards.weighted import Scores, WeightedReward
+from runs.run import LOG
 from tokenizer.tokenizer import Tokenizer
 from training.feeds.rollout_rows import Credited, write_table
 from training.feeds.scorer import TargetLogProbs
 from training.heldout import Row
 from training.parallel import World
+
+log = logging.getLogger(__name__)
 
 CLOSED_AFTER = 0.5
 """Seconds after which a waiting reader looks whether training has ended."""
@@ -176,7 +180,7 @@ class StepMaker:
         self.n_prompts = rows // recipe.objective.group
         """of all ranks in a step"""
         self.sums: dict[str, float] = defaultdict(float)
-        self.n_steps = 0
+        self.n_steps = self.failed_steps = 0
 
     def make(self, policy: Policy, step: int, folder: Path) -> list[Row]:
         """The rows of a step; every now and then they are written down as a table."""
@@ -188,6 +192,7 @@ class StepMaker:
         first = rank * len(asked)
         rolled = self.maker.write(policy.decoder, asked, _seed_of(seed, turn), first)
         credited = self.credit(rolled, policy)
+        self._check(rolled.scores, step)
         self._count(rolled, credited.figures)
         if step % config.table_interval < config.updates:
             write_table(folder / f"step_{step:08d}-{rank}.jsonl", rolled, credited.worth)
@@ -198,6 +203,21 @@ class StepMaker:
         means = {name: value / self.n_steps for name, value in self.sums.items()}
         self.sums, self.n_steps = defaultdict(float), 0
         return means
+
+    def _check(self, scores: Scores, step: int) -> None:
+        """Warn of a step that teaches nothing; refuse to go on after `max_bad_steps` of them."""
+        if scores.failed < len(scores.total):
+            self.failed_steps = 0
+            return
+        self.failed_steps += self.recipe.objective.updates
+        if self.failed_steps >= self.recipe.train.max_bad_steps:
+            raise UserError(
+                f"objective.rewards failed on every rollout of {self.failed_steps} steps in a row; "
+                f"{self.recipe.run_dir / LOG} says how: correct the reward, and run again to go on"
+            )
+        log.warning(
+            f"no rollout of step {step + 1:,} could be scored; it changes little or nothing"
+        )
 
     def _count(self, rolled: Rollouts, more: dict[str, float]) -> None:
         completions = rolled.completions

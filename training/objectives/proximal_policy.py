@@ -26,7 +26,7 @@ class ProximalPolicy(Objective):
 
     columns = (
         "tokens", "targets", "loss_weight", "segment_ids",
-        "advantages", "returns", "old_log_probs", "old_values",
+        "advantages", "returns", "row_count", "old_log_probs", "old_values",
     )  # fmt: skip
     measures = ("value_loss", "clipped")
 
@@ -47,11 +47,12 @@ class ProximalPolicy(Objective):
         segment_ids,
         advantages,
         returns,
+        row_count,
         old_log_probs,
         old_values,
         row_keys=None,
     ):
-        """Columns are (B, T), the first two and segment_ids int32, the others float32."""
+        """Columns are (B, T), but row_count, (B,): the number of ids that a row counts for."""
         network = self.network
         h = network(tokens, segment_ids, row_keys)
         log_probs = self.log_probs(h, network.output, targets.reshape(-1)).reshape(targets.shape)
@@ -64,6 +65,6 @@ class ProximalPolicy(Objective):
         value_losses = 0.5 * errors
         return (
             ops.reduce_sum((self.value_coef * value_losses - gain) * loss_weight),
-            ops.reduce_sum(loss_weight),
+            ops.reduce_sum(row_count),
             (ops.reduce_sum(value_losses * loss_weight), ops.reduce_sum(clipped * loss_weight)),
         )

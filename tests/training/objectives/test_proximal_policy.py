@@ -28,7 +28,7 @@ def columns():
     advantages, returns, old_values = rng.standard_normal((3, ROWS, TIME)).astype(np.float32)
     old = (-4 + 0.3 * rng.standard_normal((ROWS, TIME))).astype(np.float32)
     return [ids[:, :-1].copy(), ids[:, 1:].copy(), mask, segments,
-            advantages * mask, returns * mask, old * mask, old_values * mask]  # fmt: skip
+            advantages * mask, returns * mask, mask.sum(1), old * mask, old_values * mask]  # fmt: skip
 
 
 def network_of(native: bool = False) -> Llama:
@@ -53,9 +53,7 @@ def torch_sums(log_probs, values, columns, config):
     """As trl's PPO has it: the larger of both losses, summed over the mask."""
     import torch
 
-    mask, advantages, returns, old, old_values = (
-        torch.tensor(columns[i]) for i in (2, *range(4, 8))
-    )
+    mask, advantages, returns, old, old_values = (torch.tensor(columns[i]) for i in (2, 4, 5, 7, 8))
     ratio = torch.exp(log_probs - old)
     bounded = torch.clamp(ratio, 1 - config.clip, 1 + config.clip_high)
     policy = torch.max(-advantages * ratio, -advantages * bounded)
@@ -134,7 +132,7 @@ def test_without_a_signal_nothing_changes(columns):
     network = network_of()
     network.value_head.set_data(Tensor(np.zeros(network.config.dim, np.float32)))
     nothing = np.zeros((ROWS, TIME), np.float32)
-    silent = [*columns[:4], nothing, nothing, columns[6], nothing]
+    silent = [*columns[:4], nothing, nothing, *columns[6:8], nothing]
     assert trained_on(silent, network) == ([0.0, 0.0], set())
 
 
