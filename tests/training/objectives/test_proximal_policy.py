@@ -28,7 +28,8 @@ def columns():
     advantages, returns, old_values = rng.standard_normal((3, ROWS, TIME)).astype(np.float32)
     old = (-4 + 0.3 * rng.standard_normal((ROWS, TIME))).astype(np.float32)
     return [ids[:, :-1].copy(), ids[:, 1:].copy(), mask, segments,
-            advantages * mask, returns * mask, mask.sum(1), old * mask, old_values * mask]  # fmt: skip
+            advantages * mask, returns * mask, mask.sum(1),
+            old * mask, old_values * mask]  # fmt: skip
 
 
 def network_of(native: bool = False) -> Llama:
