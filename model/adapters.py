@@ -153,8 +153,8 @@ def training_flops(model: ModelConfig, config: AdapterConfig) -> int:
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a Parameter of this name is an A or a B."""
-    return name.endswith((f".{A}", f".{B}"))
+    """Whether a Parameter of this name is none of the base: an A, a B, or a value head."""
+    return name.endswith((f".{A}", f".{B}")) or name == "value_head"
 
 
 def merge(base: Read, adapter: Read, adapted: Iterable[str], scale: float) -> Read:

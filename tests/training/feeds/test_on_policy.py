@@ -23,8 +23,10 @@ from runs.run import Run
 from tests.data.make_corpus import PLACES, TIMES
 from tests.evaluation.cases import REPO, make_run
 from tokenizer.config import TokenizerConfig
+from training.feeds.credit import GroupCredit
 from training.feeds.rollouts import Policy, Rollouts, StepMaker
 from training.objectives.config import GrpoConfig
+from training.parallel import World
 from training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
@@ -101,7 +103,8 @@ def test_a_reward_that_always_fails_ends_the_run(recipe, caplog):
     rolled = Rollouts(completions, [Answer("q", "a")] * 16, Scores(nothing, {"ended": nothing}))
     maker = SimpleNamespace(write=lambda *arguments: rolled, tokenizer=SimpleNamespace(eos_id=0))
     prompts = SimpleNamespace(number=int, read=lambda number: ([1, 2], {}))
-    step_maker = StepMaker(recipe, maker, prompts, rank=0, size=1)
+    credit = GroupCredit(recipe, 0, World())
+    step_maker = StepMaker(recipe, maker, prompts, credit, World())
     rows = step_maker.make(Policy(None, None), 0, recipe.run_dir / "rollouts")
     assert not any(row[2].any() for row in rows), "no loss is taken from them"
     assert "no rollout of step 1 could be scored" in caplog.text
