@@ -65,7 +65,7 @@ def main() -> None:
     records = [record for record in metrics if "mfu" in record][WARM_UP:]
     tokens = recipe.train.tokens_per_step
     result = {
-        "name": "MindSpore, the product",
+        "name": f"MindSpore, the product{', bfloat16' * (shape.dtype == 'bfloat16')}",
         "tokens": tokens,
         "seconds": tokens / median(record["tokens_per_s"] for record in records),
         "peak_gib": peak.gib,
@@ -124,7 +124,7 @@ def make_recipe(shape: Namespace, work: Path) -> Recipe:
         train=TrainConfig(
             max_steps=WARM_UP + shape.steps, micro_batch=shape.batch, learning_rate=3e-4,
             tokens_per_step=shape.accumulate * shape.batch * shape.seq,
-            log_interval=1, eval_rows=shape.batch, device="CPU",
+            log_interval=1, eval_rows=shape.batch, device="CPU", compute_dtype=shape.dtype,
         ),
         eval=EvalConfig(),
     )  # fmt: skip

@@ -170,7 +170,7 @@ def read_chain_task(
 ) -> Iterator[Example]:
     """A word is asked; the key names the character to begin with, and all words that do.
 
-    It also tells whether games of the training split never ask that character.
+    It also says whether games of the training split never ask that character.
     """
     idioms = read_idioms(file, source, val_fraction)
     for word in idioms.explanations:

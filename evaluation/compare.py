@@ -72,14 +72,14 @@ class Entry:
         """Training and held-out curve, in nats a token or in bits a byte.
 
         Raises:
-            UserError: bits a byte are asked for, and no manifest or record tells them.
+            UserError: bits a byte are asked for, and no manifest or record has them.
         """
         if not by_byte:
             return self.history.training, self.history.held_out
         if not self.manifest and not self.history.held_out_bits.losses:
             raise UserError(
                 f"{self.run.path} has another vocabulary than the run beside it, and neither a "
-                "manifest nor its records tell its bits per byte: the two cannot be compared"
+                "manifest nor its records give its bits per byte: the two cannot be compared"
             )
         training = Curve()
         if self.manifest:

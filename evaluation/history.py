@@ -1,4 +1,4 @@
-"""The course of a training as its records tell it: losses against tokens, time and computation."""
+"""The course of a training from its records: losses against tokens, time and computation."""
 
 import math
 import statistics

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-from model.config import MATRICES, AdapterConfig, ModelConfig
+from model.config import ATTENTION_MATRICES, MATRICES, AdapterConfig, ModelConfig
 from model.dropout import Dropout
 from model.linear import Linear
 
@@ -108,13 +108,13 @@ def adapter_shapes(model: ModelConfig, config: AdapterConfig) -> dict[str, tuple
         "w1": (model.hidden_dim, model.dim), "w2": (model.dim, model.hidden_dim),
         "w3": (model.hidden_dim, model.dim),
     }  # fmt: skip
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {"value_head": (model.dim,)} if model.value_head else {}
     if config.train_embedding:
         for name in TABLES[: 1 if model.tie_embeddings else 2]:
             shapes[name] = (model.padded_vocab_size, model.dim)
     for layer in range(model.n_layers):
         for name in config.targets:
-            part = "attention" if name in ("wq", "wk", "wv", "wo") else "feed_forward"
+            part = "attention" if name in ATTENTION_MATRICES else "feed_forward"
             out_dim, in_dim = sizes[name]
             shapes[f"layers.{layer}.{part}.{name}.{A}"] = (config.rank, in_dim)
             shapes[f"layers.{layer}.{part}.{name}.{B}"] = (out_dim, config.rank)
@@ -153,8 +153,8 @@ def training_flops(model: ModelConfig, config: AdapterConfig) -> int:
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a Parameter of this name is an A or a B."""
-    return name.endswith((f".{A}", f".{B}"))
+    """Whether a Parameter of this name is none of the base: an A, a B, or a value head."""
+    return name.endswith((f".{A}", f".{B}")) or name == "value_head"
 
 
 def merge(base: Read, adapter: Read, adapted: Iterable[str], scale: float) -> Read:

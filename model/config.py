@@ -7,8 +7,11 @@ from common.ranges import check_range
 
 HIDDEN_MULTIPLE = 32
 VOCAB_MULTIPLE = 64
-MATRICES = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
-"""The seven matrices of a block: query, key, value, output; gate, down, up"""
+ATTENTION_MATRICES = ("wq", "wk", "wv", "wo")
+"""query, key, value, output"""
+FEED_FORWARD_MATRICES = ("w1", "w2", "w3")
+"""gate, down, up"""
+MATRICES = ATTENTION_MATRICES + FEED_FORWARD_MATRICES
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -52,6 +55,8 @@ class ModelConfig:
     """attention does not look across document boundaries"""
     dropout: float = 0.0
     """share of the outputs of embedding, attention and feed-forward that is dropped in training"""
+    value_head: bool = False
+    """a number for each token beside the logits, as a reward model has it; the objective sets it"""
 
     def __post_init__(self):
         """Fill in derived sizes and reject impossible shapes.
@@ -95,7 +100,7 @@ class ModelConfig:
                 "choose linear, ntk or yarn"
             )
         if kind == "ntk" and self.head_dim == 2:
-            raise ValueError("model.rope_scaling is ntk, which wants heads of more than 2 numbers")
+            raise ValueError("model.rope_scaling is ntk, which needs heads of more than 2 numbers")
         if original is not None and kind != "yarn":
             raise ValueError("model.rope_original_len is for model.rope_scaling yarn")
 
@@ -124,7 +129,8 @@ class ModelConfig:
         block = attention + 3 * self.dim * self.hidden_dim + 2 * self.dim
         tables = 1 if self.tie_embeddings else 2
         table_params = tables * self.padded_vocab_size * self.dim if embedding else 0
-        return self.n_layers * block + self.dim + table_params
+        value_params = self.dim if self.value_head else 0
+        return self.n_layers * block + self.dim + value_params + table_params
 
     def flops_per_token(self, seq_len: int | None = None) -> int:
         """Floating-point operations to train on one token, forward and backward.

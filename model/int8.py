@@ -139,7 +139,7 @@ class Int8Llama(Llama):
         """Raises UserError if rows cannot be cut into blocks."""
         if config.dim % BLOCK or config.hidden_dim % BLOCK:
             raise UserError(
-                f"int8 wants rows of a multiple of {BLOCK}, but model.dim is {config.dim} and "
+                f"int8 needs rows of a multiple of {BLOCK}, but model.dim is {config.dim} and "
                 f"model.hidden_dim {config.hidden_dim}; take --eval.weights float32"
             )
         super().__init__(config, compute_dtype, seed=None)

@@ -154,6 +154,8 @@ class Llama(nn.Cell):
         self.output = self.embedding
         if not config.tie_embeddings:
             self.output = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
+        if config.value_head:  # of zeros: all values begin equal
+            self.value_head = Parameter(Tensor(np.zeros(config.dim, np.float32)))
         self.head = Head(compute_dtype, native)
         cos, sin = rope_tables(config)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
@@ -208,6 +210,10 @@ class Llama(nn.Cell):
     def logits(self, h):
         """Logits of the next id after hidden states h, (rows, D): (rows, V) float32."""
         return self.head(h, self.output)
+
+    def values(self, h):
+        """The value head's numbers for hidden states h, (rows, D): (rows,) float32."""
+        return ops.reduce_sum(h * self.value_head, -1)
 
 
 class Logits(nn.Cell):

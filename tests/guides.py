@@ -1,12 +1,21 @@
 """The guides of both languages, and what runs each command that they show."""
 
+
+def both(name: str) -> tuple[str, str]:
+    """A guide of docs/ in both languages."""
+    return f"docs/{name}.md", f"docs/{name}_CN.md"
+
+
 PAIRS = [
     ("README.md", "README_CN.md"),
-    ("docs/devices.md", "docs/devices_CN.md"),
-    ("docs/troubleshooting.md", "docs/troubleshooting_CN.md"),
+    both("devices"),
+    both("troubleshooting"),
     *(
-        (f"docs/{name}.md", f"docs/{name}_CN.md")
+        both(name)
         for name in (
+            "own_text",
+            "training",
+            "code",
             "corpora",
             "cleaning",
             "deduplication",
@@ -20,6 +29,8 @@ PAIRS = [
             "scaling",
             "runs",
             "chat",
+            "lora",
+            "rewards",
             "poet",
             "lora",
         )
@@ -67,6 +78,8 @@ RUN_BY = {
     "python post_train.py --config configs/debug-sft.yaml": POST,
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
+    "python data_process.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
+    "python post_train.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "make chat": TARGET,
     "python post_train.py --config configs/debug-sft.yaml --name debug-lora --adapter.kind lora "
     "--train.learning_rate 1e-2": POST,
@@ -141,6 +154,9 @@ RUN_BY = {
         f"python export.py --run out/demo --format {name} --output out/demo/{name}": EXPORT
         for name in ("hf", "llama2c", "gguf", "mindformers")
     },
+    "python export.py --run out/demo --format run --dtype float16 --output out/demo/small": (
+        "tests/interop/test_run_folder.py, on a small run"
+    ),
     "python export.py --run out/demo --format hf --dtype bfloat16 --output out/demo/hf-bf16": (
         "tests/interop/test_initial.py"
     ),

@@ -31,7 +31,7 @@ def estimate_memory(
 ) -> int:
     """Bytes of one rank, the framework included, as a process on the CPU takes them.
 
-    Recomputation, which saves nothing there, is left out. `accumulates` tells whether a step has
+    Recomputation, which saves nothing there, is left out. `accumulates` says whether a step has
     several micro-batches.
     """
     tokens = config.micro_batch * model.max_seq_len

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -24,10 +23,11 @@ from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.adapting import find_base, make_network, measured_network
 from training.banner import banner
+from training.checks import check_agreement, check_same_data, check_same_reference
 from training.feeds.base import RankRows, batches
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
-from training.initial import InitialWeights
+from training.initial import InitialWeights, Reference
 from training.objectives.base import Objective
 from training.objectives.registry import STAGES
 from training.parallel import join_world, values_of_all
@@ -137,9 +137,11 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
             base = find_base(prepared, network, initial)
     reference = None
     if stage.needs_reference(run.recipe.objective):
-        reference = make_network(prepared)
-        initial.fill(reference)
+        check_same_reference(prepared, initial)
+        reference = Reference(make_network(prepared), initial.fingerprint)
+        initial.fill(reference.network)
     prepared.feed.attach(network, reference, world)
+    del reference  # unless the feed keeps it, one network stays in memory
     if world.rank == 0:
         run.create(prepared.tokenizer, prepared.start_step, prepared.template)
     records = open_records(prepared, lines) if world.rank == 0 else None
@@ -235,45 +237,20 @@ def changed_fields(old: Recipe, new: Recipe) -> list[str]:
     ]
 
 
-def check_same_data(prepared: PreparedRun) -> None:
-    """Make sure that the place in the data, which a checkpoint holds, still means the same.
-
-    Raises:
-        UserError: the training data is other than it was.
-    """
-    checkpoint, feed = prepared.checkpoint, prepared.feed
-    if checkpoint and checkpoint.state().get("data", feed.fingerprint) != feed.fingerprint:
-        raise UserError(
-            f"{checkpoint.path} was trained on other contents of {prepared.run.recipe.data.dir}; "
-            "put the old files back, or go on under another name with --train.init_from "
-            f"{checkpoint.path.parent.parent}"
-        )
-
-
-def check_agreement(prepared: PreparedRun) -> None:
-    """Make sure that all ranks will do the same, and start from the same step.
-
-    Raises:
-        UserError: they see different checkpoints, recipes or data.
-    """
-    asked = (prepared.model, prepared.config, prepared.feed.fingerprint)
-    digest = zlib.crc32(repr(asked).encode()) >> 8  # exact in float32
-    for name, value, advice in (
-        ("recipe or training file", digest, "give all machines the same options and files"),
-        ("step", prepared.start_step, "out_dir must be a folder that all machines share"),
-    ):
-        values = values_of_all(value, prepared.world)
-        other = [rank for rank, each in enumerate(values) if each != values[0]]
-        if other:
-            raise UserError(f"rank {other[0]} starts from another {name} than rank 0; {advice}")
-
-
 def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base | None:
     """Load the checkpoint that the run goes on from into the network and the training state.
 
     Returns the base of an adapter, and None where all weights are trained.
+
+    Raises:
+        UserError: the checkpoint holds no training state, or another shape.
     """
     checkpoint, parameters, base = prepared.checkpoint, list(network.get_parameters()), None
+    if not (checkpoint.path / OPTIMIZER).is_file():
+        raise UserError(
+            f"{checkpoint.path} has weights but no {OPTIMIZER}, so its training cannot go on; "
+            f"start another run from it with --train.init_from {prepared.run.path}"
+        )
     if checkpoint.has_adapter:
         base = load_adapted(checkpoint, parameters)
     else:
@@ -284,5 +261,5 @@ def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base
     optimizer.set_moments(values)
     for counter in counters:
         counter.set_data(Tensor(values[counter.name]))
-    log.info(f"going on from {checkpoint.path}")
+    log.info(f"continuing from {checkpoint.path}")
     return base

@@ -43,7 +43,7 @@ def test_dialogues_are_learned_and_answered(options, run_command):
     assert (run / "chat_template.json").is_file()
     longer = [*options, "--train.max_steps", "8"]
     done = run_command("post_train.py", *longer)
-    assert done.returncode == 0 and "going on from" in done.stdout + done.stderr
+    assert done.returncode == 0 and "continuing from" in done.stdout + done.stderr
     assert [record["step"] for record in metrics(run) if "loss" in record] == list(range(1, 9))
     chat = subprocess.run(
         [sys.executable, REPO / "eval_pretrain.py", "--run", run, "--chat"],
@@ -129,7 +129,7 @@ def test_answers_that_the_context_would_cut_are_left_out_and_named(options, run_
     [
         ("pretrain.py", (), "objective.kind is sft, which trains a model further; run post_train"),
         ("post_train.py", ("--train.init_from", "null"), "train.init_from is null; name the model"),
-        ("post_train.py", ("--objective.group", "1"), "objective.group is 1; it must be"),
+        ("post_train.py", ("--objective.group", "1"), "objective.group is unknown for"),
         ("post_train.py", ("--adapter.kind", "lora", "--adapter.rank", "0"), "adapter.rank is 0"),
         ("post_train.py", ("--adapter.kind", "lora", "--adapter.targets", "[wq, w9]"),
          "adapter.targets names w9, which no block has"),

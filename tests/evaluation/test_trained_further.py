@@ -20,7 +20,7 @@ from evaluation.scoring import TokenScores
 from evaluation.trained_further import evaluate_trained_further, measure_answers
 from runs.run import Run
 from tokenizer.config import TokenizerConfig
-from training.config import ObjectiveConfig
+from training.objectives.config import SftConfig
 
 CHARACTERS = "天地人和风雨山水日月"
 
@@ -45,7 +45,7 @@ def tuned(run, tmp_path_factory):
     template.save(folder / "tuned")
     train = dataclasses.replace(run.recipe.train, init_from=str(run.path))
     recipe = dataclasses.replace(
-        run.recipe, name="tuned", data=data, train=train, objective=ObjectiveConfig("sft")
+        run.recipe, name="tuned", data=data, train=train, objective=SftConfig()
     )
     return Run(folder / "tuned", recipe)
 
