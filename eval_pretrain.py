@@ -18,7 +18,7 @@ def main() -> int:
 
     from chat.template import ChatTemplate
     from evaluation.compare import compare
-    from evaluation.evaluate import Evaluation
+    from evaluation.evaluate import Evaluation, evaluate_best_of
     from evaluation.exams.idiom_table import learns_idioms
     from evaluation.trained_further import evaluate_trained_further
     from generation.play import play
@@ -39,6 +39,8 @@ def main() -> int:
     config = run.recipe.eval
     template = ChatTemplate.load(run.path, run.tokenizer()) if options.chat else None
     select_device(run.recipe.train.device)
+    if options.best_of:
+        return name_files(evaluate_best_of(run, options.best_of, options.prompts))
     native, _ = select_kernels(run.recipe.train.kernels, mstype.float32)
     network, tokenizer = run.load_model(weights=config.weights, native=native), run.tokenizer()
     step = run.chosen_checkpoint.step

@@ -280,7 +280,7 @@ def _tokenise(
                 f"data.sources: every document of {found.name} repeats one of an earlier source; "
                 "take it out of the recipe, or set data.dedup to none"
             )
-        if not left:
+        if found.filtered and not before.documents:
             raise UserError(
                 f"data.filter dropped every document of {found.name}; take it out of the recipe, "
                 "raise data.filter.keep, or set data.filter.per_source to true"
@@ -288,6 +288,6 @@ def _tokenise(
     if any(weight != 1 for weight in weights):
         table = format_mixture(run.names, weights, sums["unweighted"], sums["train"])
         print(table, flush=True)
-    for line in split_notes(run.data.val_fraction, sums):
+    for line in split_notes(run.data, sums):
         print(line, flush=True)
     return Tokens(tokenizer, folder, len(shards), options.dtype, sums)

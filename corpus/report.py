@@ -7,6 +7,7 @@ from pathlib import Path
 from common.files import atomic_open, write_json
 from common.tables import format_table
 from corpus.cleaning.report import CleaningReport, RuleCounts
+from corpus.config import DataConfig
 from corpus.manifest import Manifest, SourceCounts
 
 HEADER = (
@@ -76,7 +77,7 @@ def format_mixture(
     return format_table([MIXTURE_HEADER, *rows])
 
 
-def split_notes(val_fraction: float, sums: dict[str, list[SourceCounts]]) -> Iterator[str]:
+def split_notes(data: DataConfig, sums: dict[str, list[SourceCounts]]) -> Iterator[str]:
     """Lines on what the split did to long documents, where that is worth a word."""
     for cut, whole in zip(sums["cut"], sums["whole"]):
         if cut.documents:
@@ -86,11 +87,13 @@ def split_notes(val_fraction: float, sums: dict[str, list[SourceCounts]]) -> Ite
                 f"{cut.characters:,} are held out for validation"
             )
     train, val = (sum(counts.tokens for counts in sums[split]) for split in ("unweighted", "val"))
-    share = val / max(1, train + val)
-    if share > NOTED_RATIO * val_fraction:
+    share, wanted = val / max(1, train + val), data.val_fraction
+    if data.filter:  # what is held out is not filtered
+        wanted /= data.filter.keep
+    if share > NOTED_RATIO * wanted:
         yield (
             f"the validation file has {share:.1%} of the tokens, where data.val_fraction asks for "
-            f"{val_fraction:.1%}: whole documents are held out, and some of them are long; another "
+            f"{wanted:.1%}: whole documents are held out, and some of them are long; another "
             "data.val_fraction chooses others"
         )
 

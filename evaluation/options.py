@@ -44,6 +44,16 @@ class ExamOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class BestOfOptions:
+    """How many answers a reward chooses from, and what is asked."""
+
+    n: int
+    reward: str
+    tasks: Path | None
+    """data folder of tasks; None: that of the run"""
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """What a command line asks for."""
 
@@ -64,6 +74,7 @@ class Options:
     texts: list[tuple[str, Path]]
     """files of raw text to measure the loss on, with their names"""
     exams: ExamOptions
+    best_of: BestOfOptions | None
     compare: list[Path] | None
     """runs to compare"""
 
@@ -87,6 +98,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     parser = argparse.ArgumentParser(
         usage="%(prog)s [--run DIR] [--prompt TEXT ...] [--prompts_file FILE] [--interactive] "
         "[--chat] [--web] [--web_port N] "
+        "[--best_of N --reward NAME [--tasks DIR]] "
         "[--text [NAME=]FILE ...] [--exam NAME ...] [--compare DIR DIR ...] "
         "[--SECTION.FIELD VALUE ...]",
         description=description,
@@ -145,6 +157,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         overrides=overrides,
         texts=[_named(text) for text in known.text or []],
         exams=ExamOptions(known.exam or [], known.exam_data, known.shots, known.subjects),
+        best_of=_best_of(known),
         compare=known.compare,
     )
 
@@ -165,6 +178,25 @@ def read_prompts(path: Path) -> list[str]:
     if not prompts:
         raise UserError(f"{path} holds no prompt; write one a line")
     return prompts
+
+
+def _best_of(known: argparse.Namespace) -> BestOfOptions | None:
+    if known.best_of is None and known.reward is None and known.tasks is None:
+        return None
+    if known.best_of is None or known.reward is None:
+        raise UserError(
+            "--best_of and --reward belong together, such as --best_of 8 --reward poem_rules"
+        )
+    if known.best_of < 2:
+        raise UserError(
+            f"--best_of is {known.best_of}; there must be at least 2 answers to choose from"
+        )
+    others = ("interactive", "chat", "web", "text", "exam", "compare")
+    if given := [name for name in others if getattr(known, name)]:
+        raise UserError(f"--best_of and --{given[0]} are two commands; give one of them")
+    if known.tasks and (known.prompt or known.prompts_file):
+        raise UserError("--tasks and --prompt both say what is asked; give one of them")
+    return BestOfOptions(known.best_of, known.reward, known.tasks)
 
 
 def _add_measurements(parser: argparse.ArgumentParser) -> None:
@@ -194,6 +226,14 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subjects", nargs="+", metavar="NAME", help="subjects of the exam (default: all)"
     )
+    parser.add_argument(
+        "--best_of", type=int, metavar="N",
+        help="answer prompts, or the run's held-out tasks, N times each, and keep the best",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reward", metavar="NAME", help="what chooses: a reward, or model:DIR of a reward model"
+    )
+    parser.add_argument("--tasks", type=Path, metavar="DIR", help="data folder of other tasks")
     parser.add_argument(
         "--compare", nargs="+", type=Path, metavar="DIR", help="runs to set side by side"
     )

@@ -1,6 +1,6 @@
 """Export: write a run in a foreign format, read it back, compare, and only then publish it."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +54,16 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
     Raises:
         UserError: the run has no sound checkpoint.
     """
-    if run.recipe.model.value_head:
+    if run.recipe.objective.kind == "reward":
         raise UserError(
             f"{run.path} is a reward model, whose value head no format holds; export the run that "
             "it began from"
         )
-    network, step = run.load_model(), run.chosen_checkpoint.step
+    network, step = run.load_model(value_head=False), run.chosen_checkpoint.step
     held_out = [each for each in run.metrics() if "val_loss" in each and each["step"] <= step]
     tokenizer = run.tokenizer()
     exported = Exported(
-        recipe=run.recipe,
+        recipe=replace(run.recipe, model=network.config),
         weights=copy_values(list(network.get_parameters())),
         tokenizer=tokenizer,
         template=find_template(run.path, tokenizer),

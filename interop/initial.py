@@ -58,7 +58,9 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
         tables, line = carry_over(source, tables, known, recipe.model, tokenizer)
         return InitialWeights(blocks | tables, [*lines, line])
     line = check_vocabulary(source, known, recipe.model, tokenizer)
-    return InitialWeights(blocks | tables, [*lines, line], source.checkpoint)
+    # What an adapter is trained on holds no value head.
+    checkpoint = None if source.config.value_head else source.checkpoint
+    return InitialWeights(blocks | tables, [*lines, line], checkpoint)
 
 
 def with_base_shape(recipe: Recipe) -> Recipe:

@@ -30,6 +30,7 @@ PAIRS = [
             "runs",
             "chat",
             "lora",
+            "rewards",
             "poet",
         )
     ),
@@ -76,6 +77,8 @@ RUN_BY = {
     "python post_train.py --config configs/debug-sft.yaml": POST,
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
+    "python data_process.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
+    "python post_train.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "make chat": TARGET,
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
@@ -139,6 +142,9 @@ RUN_BY = {
         f"python export.py --run out/demo --format {name} --output out/demo/{name}": EXPORT
         for name in ("hf", "llama2c", "gguf", "mindformers")
     },
+    "python export.py --run out/demo --format run --dtype float16 --output out/demo/small": (
+        "tests/interop/test_run_folder.py, on a small run"
+    ),
     "python export.py --run out/demo --format hf --dtype bfloat16 --output out/demo/hf-bf16": (
         "tests/interop/test_initial.py"
     ),

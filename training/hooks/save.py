@@ -37,7 +37,7 @@ class Save(StepCallback):
 
     def on_step(self, step, outputs, run_context):
         """Save if due; a full disk is reported and training goes on."""
-        stopping = self.stop.agreed(step)
+        stopping = self.stop.agreed(step) and self.prepared.feed.can_resume_from(step)
         if stopping:
             self.save_now(step)
             by = self.stop.name or "a signal to another rank"
