@@ -86,7 +86,7 @@ def test_loss_and_gradient_are_those_of_the_formula(case, native):
     assert values["accuracy"] == (chosen > rejected).sum()
     assert values["margin"] == pytest.approx((chosen - rejected).sum(), rel=1e-4)
     assert values["chosen_reward"] == pytest.approx(chosen.sum(), rel=1e-4)
-    assert (values["chosen_length"], told["rejected_length"]) == (24, 20)
+    assert (values["chosen_length"], values["rejected_length"]) == (24, 20)
 
 
 def steps(native: bool) -> list[np.ndarray]:
