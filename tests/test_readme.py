@@ -255,16 +255,6 @@ def test_the_texts_are_those_that_are_fetched(name):
     assert named == right
 
 
-def test_both_transcripts_are_the_same_run():
-    english, chinese = (
-        re.search("<!-- transcript:begin -->(.*)<!-- transcript:end -->", text_of(name), re.DOTALL)[
-            1
-        ]
-        for name in READMES
-    )
-    assert english == chinese
-
-
 def test_a_bare_token_file_is_cut_in_two(tmp_path):
     with open(tmp_path / "corpus.bin", "wb") as file:
         file.truncate(20_000_100)
