@@ -92,7 +92,10 @@ def _kernels() -> dict[str, Kernel]:
         for bias, name in ((0, "linear"), (linear.WITH_BIAS, "linear_bias")):
             named[f"{name}_{work.__name__}"] = Kernel((work,), flag=bias, **products)
             named[f"{name}{HALF_NAME}_{work.__name__}"] = Kernel(
-                (round_operands, work), rounding.round_first, bias | operands * rounding.ROUNDED, **products
+                (round_operands, work),
+                rounding.round_first,
+                bias | operands * rounding.ROUNDED,
+                **products,
             )
     for residual, name in ((0, "norm"), (norm.WITH_RESIDUAL, "add_norm")):
         stages = (norm.backward_rows,)
