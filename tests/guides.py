@@ -49,6 +49,7 @@ TARGET = "the targets of the Makefile, which runs the three commands or the test
 SCALE = "tests/e2e/test_data_at_scale.py, on the debug recipe"
 EXPORT = "tests/e2e/test_export.py, on the debug recipe"
 EXAMS = "tests/evaluation/exams/test_take.py, on small exams"
+BEST_OF = "tests/evaluation/test_best_of.py, on the debug recipe"
 SERVE = "tests/serving/test_options.py, on the debug recipe"
 UNTESTED = "nothing: needs what the tests do not have"
 BARE = "test_a_bare_token_file_is_cut_in_two, below"
@@ -76,6 +77,8 @@ RUN_BY = {
     "python post_train.py --config configs/debug-sft.yaml": POST,
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
+    "python eval_pretrain.py --run out/poet-grpo --best_of 8 --reward poem_rules": BEST_OF,
+    "python eval_pretrain.py --best_of 8 --reward nonempty --prompt 春天来了": BEST_OF,
     "make chat": TARGET,
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
