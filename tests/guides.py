@@ -51,6 +51,7 @@ TARGET = "the targets of the Makefile, which runs the three commands or the test
 SCALE = "tests/e2e/test_data_at_scale.py, on the debug recipe"
 EXPORT = "tests/e2e/test_export.py, on the debug recipe"
 EXAMS = "tests/evaluation/exams/test_take.py, on small exams"
+BEST_OF = "tests/evaluation/test_best_of.py, on the debug recipe"
 SERVE = "tests/serving/test_options.py, on the debug recipe"
 UNTESTED = "nothing: needs what the tests do not have"
 BARE = "test_a_bare_token_file_is_cut_in_two, below"
@@ -80,6 +81,8 @@ RUN_BY = {
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
     "python data_process.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "python post_train.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
+    "python eval_pretrain.py --run out/poet-grpo --best_of 8 --reward poem_rules": BEST_OF,
+    "python eval_pretrain.py --best_of 8 --reward nonempty --prompt 春天来了": BEST_OF,
     "make chat": TARGET,
     "python post_train.py --config configs/debug-sft.yaml --name debug-lora --adapter.kind lora "
     "--train.learning_rate 1e-2": POST,
