@@ -68,7 +68,9 @@ def main() -> int:
         evaluation.take_idioms()
     evaluation.take_samples()
     evaluation.continue_prompts()
-    return tell(evaluation.save())
+    tell(evaluation.save())
+    print(evaluation.summary())
+    return 0
 
 
 def tell(paths: Iterable[Path]) -> int:

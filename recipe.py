@@ -78,6 +78,11 @@ class Recipe:
             raise ValueError(
                 "adapter.kind is lora, but train.init_from is null; name the model to adapt"
             )
+        if self.train.max_minutes is not None and self.objective.kind == "grpo":
+            raise ValueError(
+                f"train.max_minutes is {self.train.max_minutes:g}, but objective.kind is grpo, "
+                "whose steps last as long as the answers do; set train.max_steps instead"
+            )
         rows = self.train.micro_batch * self.model.max_seq_len
         below = self.train.tokens_per_step // rows * rows
         if below != self.train.tokens_per_step:

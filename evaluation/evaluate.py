@@ -6,8 +6,8 @@ from pathlib import Path
 from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.exams.scores import CHANCE, ExamResult
 from evaluation.options import ExamOptions
-from evaluation.perplexity import describe, measure, measure_text
-from evaluation.report import write_report
+from evaluation.perplexity import describe, format_bits, measure, measure_text
+from evaluation.report import REPORT, write_report
 from evaluation.report_results import explain, verdict
 from evaluation.results import Results
 from evaluation.scoring import Scorer
@@ -93,6 +93,16 @@ class Evaluation:
         """Keep the results and write the report; returns the paths."""
         self.results.save(self.run.path)
         return write_report(self.run, self.results)
+
+    def summary(self) -> str:
+        """How good the run is after how many steps, and where to read more, in a line."""
+        quality = "not measured on held-out text"
+        if self.results.held_out:
+            bits = format_bits(self.results.held_out)
+            quality = f"{bits} bits per byte of held-out text"
+        return (
+            f"{self.run.path} after {self.step:,} steps: {quality}; read {self.run.path / REPORT}"
+        )
 
     def _known(self, weights: str) -> Results | None:
         """What was measured of this checkpoint before, with its weights in a form."""

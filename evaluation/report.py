@@ -45,7 +45,7 @@ def write_report(run: Run, results: Results) -> tuple[Path, ...]:
     training = read_training(run, train_file)
     millions = run.recipe.model.n_params() / 1e6
     document = Document(f"{run.recipe.name}: a Llama2 of {millions:,.1f} M parameters")
-    _headline(document, results)
+    _headline(document, run, results)
     _model(document, run)
     _data(document, train_file)
     _training(document, run, training)
@@ -86,14 +86,15 @@ def read_training(run: Run, train_file: TokenFile) -> Training:
     )
 
 
-def _headline(document: Document, results: Results) -> None:
+def _headline(document: Document, run: Run, results: Results) -> None:
     held_out = results.held_out
     if held_out is None:
         document.paragraph("Its loss on held-out text has not been measured yet.")
         return
     document.paragraph(
-        f"**Bits per byte of held-out text: {format_bits(held_out)}.** This number does not "
-        "depend on the tokenizer, so it compares models with different vocabularies."
+        f"**Bits per byte of held-out text: {format_bits(held_out)}, after {results.step:,} of "
+        f"{run.recipe.train.max_steps:,} steps.** This number does not depend on the tokenizer, so "
+        "it compares models with different vocabularies."
     )
     rows = [
         ("bits per byte", format_bits(held_out)),
@@ -143,11 +144,14 @@ def _training(document: Document, run: Run, training: Training) -> None:
             f"{history.tokens_per_s:,.0f} tokens/s (median), "
             f"{history.seconds / 60:,.1f} minutes of training steps"
         )
+    limit = ""
+    if config.max_minutes is not None:
+        limit = f"; so many fitted into {config.max_minutes:g} minutes, or were the most asked for"
     document.heading("How, and how fast")
     document.bullets(
         (
             f"{training.steps:,} of {config.max_steps:,} steps of {config.tokens_per_step:,} "
-            f"tokens: {training.tokens:,} tokens, {training.epochs:.2f} epochs.",
+            f"tokens: {training.tokens:,} tokens, {training.epochs:.2f} epochs{limit}.",
             f"{describe_optimizer(config)}; {describe_schedule(config)}; seed {config.seed}.",
             f"{training.where}.",
             f"Speed: {speed}.",

@@ -97,6 +97,9 @@ class TrainConfig:
 
     max_steps: int = 2000
     """optimizer steps of the whole run"""
+    max_minutes: float | None = None
+    """before step 1 the speed of a step is measured, and max_steps becomes as many as fit into so \
+many minutes, at most max_steps; null: max_steps as it is"""
     tokens_per_step: int = 8192
     """tokens of one optimizer step over all ranks and micro-batches"""
     micro_batch: int = 8
@@ -177,6 +180,8 @@ a new checkpoint; several ranks: put python -m training.supervise in front of ms
         for interval, names in RANGES.items():
             for name in names:
                 check_range(f"train.{name}", getattr(self, name), interval)
+        if self.max_minutes is not None:
+            check_range("train.max_minutes", self.max_minutes, "(0, inf)")
         if self.init_reset != "none" and self.init_from is None:
             raise ValueError(
                 f"train.init_reset is {self.init_reset}; without train.init_from it must be none"

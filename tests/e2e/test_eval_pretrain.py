@@ -28,7 +28,8 @@ def test_the_newest_run_is_evaluated_in_full(run_command, run):
     assert "longest copy from the training file " in result.stdout
     assert "perplexity" in result.stdout and "bits per byte" in result.stdout
     assert "\n小明在学校 ->\n" in result.stdout
-    assert result.stdout.rstrip().endswith("wrote out/debug/loss.png")
+    assert result.stdout.rstrip().endswith("held-out text; read out/debug/report.md")
+    assert "\nout/debug after 20 steps: " in result.stdout
     report = (run.path / "report.md").read_text(encoding="utf-8")
     text = result.stdout.split(" ->\n")[1].split("\n(")[0]
     # An untrained model writes any byte, so its lines may end in more than \\n.
