@@ -2,15 +2,17 @@
 # Another interpreter: make demo PYTHON=/path/to/python3.11
 
 RUN := .venv/bin/python
-PIP := $(RUN) -m pip install -q --disable-pip-version-check
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 PARTS := sh parts.sh
+# By a name of its own: make -n runs lines in which $(MAKE) stands.
+MAKE_QUIETLY := $(MAKE) -s
 SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
 .PHONY: demo chat test test-all lint format bench clean
 
 demo:  # data, training and evaluation of configs/demo.yaml
 	@$(PARTS) "make demo" \
-	    "installation: 2 minutes and 2 GB the first time, else nothing" "$(MAKE) -s .venv/.run" \
+	    "installation: 2 minutes the first time, else nothing" "$(MAKE_QUIETLY) .venv/.run" \
 	    "data: half a minute the first time, else nothing" "$(RUN) data_process.py" \
 	    "training: at most 9 minutes" "$(RUN) pretrain.py" \
 	    "evaluation: a minute" "$(RUN) eval_pretrain.py"
@@ -18,7 +20,7 @@ demo:  # data, training and evaluation of configs/demo.yaml
 chat:  # teach the demo to answer, measure that, and talk to it
 	@$(PARTS) "make chat" \
 	    "the demo: 12 minutes if it is not trained yet, else nothing" \
-	    "$(MAKE) -s .venv/.run out/demo/latest" \
+	    "$(MAKE_QUIETLY) .venv/.run out/demo/latest" \
 	    "dialogues: a few seconds" "$(RUN) data_process.py --config configs/sft-idioms.yaml" \
 	    "fine-tuning: a minute" "$(RUN) post_train.py --config configs/sft-idioms.yaml" \
 	    "evaluation: half a minute" "$(RUN) eval_pretrain.py --run out/sft-idioms" \
