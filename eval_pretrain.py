@@ -60,15 +60,16 @@ def main() -> int:
         return tell(evaluate_trained_further(run, network))
     evaluation = Evaluation(run, network, writer)
     if options.only_measure:
-        evaluation.measure_texts(options.texts)
-        evaluation.take_exams(options.exams)
-        return tell(evaluation.save())
-    evaluation.measure_held_out()
-    if learns_idioms(run.recipe.data):
-        evaluation.take_idioms()
-    evaluation.take_samples()
-    evaluation.continue_prompts()
-    tell(evaluation.save())
+        with evaluation:
+            evaluation.measure_texts(options.texts)
+            evaluation.take_exams(options.exams)
+        return 0
+    with evaluation:
+        evaluation.measure_held_out()
+        if learns_idioms(run.recipe.data):
+            evaluation.take_idioms()
+        evaluation.take_samples()
+        evaluation.continue_prompts()
     print(evaluation.summary())
     return 0
 

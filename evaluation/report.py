@@ -13,7 +13,13 @@ from evaluation.document import Document
 from evaluation.history import History, read_history
 from evaluation.perplexity import format_bits, format_loss
 from evaluation.plots import plot_loss
-from evaluation.report_results import add_continuations, add_exams, add_losses, add_samples
+from evaluation.report_results import (
+    add_continuations,
+    add_exams,
+    add_left_out,
+    add_losses,
+    add_samples,
+)
 from evaluation.results import Results
 from runs.run import METRICS, Run
 from training.optimizers.registry import describe_optimizer
@@ -53,6 +59,7 @@ def write_report(run: Run, results: Results) -> tuple[Path, ...]:
     add_exams(document, results.exams)
     add_continuations(document, run.recipe.eval, results.continuations)
     add_samples(document, results.samples)
+    add_left_out(document, results.left_out)
     _expectations(document, run, results, training, train_file)
     _versions(document, results)
     plot_loss(run.path / FIGURE, training.history)

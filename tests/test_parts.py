@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 
-SAVES = "sh -c 'trap \"sleep 1; echo saved; exit 130\" INT; echo ready; while :; do sleep 0.2; done'"
+SAVES = (
+    "sh -c 'trap \"sleep 1; echo saved; exit 130\" INT; echo ready; while :; do sleep 0.2; done'"
+)
 
 
 def run_parts(repo, *words: str) -> subprocess.CompletedProcess:
