@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
-from common.files import PathLike, atomic_open
+from common.files import PathLike, atomic_open, user_path
 from common.section_options import apply_option, format_help, read_options
 from common.sections import (
     build_section,
@@ -54,11 +54,12 @@ class Recipe:
     """folder of the run directories"""
 
     def __post_init__(self):
-        """Reject settings that contradict each other across sections.
+        """Expand `~`, and reject settings that contradict each other across sections.
 
         Raises:
             ValueError: names the fields.
         """
+        object.__setattr__(self, "out_dir", str(user_path(self.out_dir)))
         if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise ValueError(
                 f"name is {self.name!r}; it must be a plain folder name: "

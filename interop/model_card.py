@@ -145,6 +145,6 @@ def _sampling(run: Exported) -> str:
     if penalty == 1:
         return f"{told}; `do_sample=False` takes the likeliest id each time."
     return (
-        f"{told}, with a repetition penalty of {penalty:g}, which `do_sample=False` alone leaves in "
-        "force; `do_sample=False, repetition_penalty=1.0` takes the likeliest id each time."
+        f"{told}, with a repetition penalty of {penalty:g}, which `do_sample=False` alone leaves "
+        "in force; `do_sample=False, repetition_penalty=1.0` takes the likeliest id each time."
     )

@@ -1,5 +1,6 @@
 """The objective and train sections of the recipe."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -172,11 +173,13 @@ a new checkpoint; several ranks: put python -m training.supervise in front of ms
     """seed of the initial weights and of the data order"""
 
     def __post_init__(self):
-        """Reject values out of range.
+        """Expand `~`, and reject values out of range.
 
         Raises:
             ValueError: names the field.
         """
+        if self.init_from is not None:
+            object.__setattr__(self, "init_from", os.path.expanduser(self.init_from))
         for interval, names in RANGES.items():
             for name in names:
                 check_range(f"train.{name}", getattr(self, name), interval)
