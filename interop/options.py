@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from common.errors import UserError
 from common.files import user_path
+from interop.formats import FORMAT_MODULES
 from interop.layout import Layout
-from interop.registry import FORMAT_MODULES
 
 LAYOUT = ("devices", "model_parallel", "pipeline_stages")
 

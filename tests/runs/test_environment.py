@@ -1,6 +1,8 @@
-"""Where Numba keeps machine code when source folder and home are both read-only."""
+"""What is set before MindSpore is imported, and where Numba keeps machine code."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from runs.environment import keep_machine_code
@@ -29,3 +31,9 @@ def test_what_the_user_has_set_stays(monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/somewhere")
     keep_machine_code((READ_ONLY,))
     assert os.environ["NUMBA_CACHE_DIR"] == "/somewhere"
+
+
+def test_no_entry_imports_mindspore_before_its_environment_is_set(repo):
+    entries = "data_process, eval_pretrain, export, post_train, pretrain, serve"
+    code = f"import sys, {entries}; sys.exit('mindspore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=repo).returncode == 0

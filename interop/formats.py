@@ -1,0 +1,11 @@
+"""The names of the foreign formats; a command line knows them before MindSpore is imported."""
+
+# Format: the module that registers it. A new format is a new module and a line here.
+FORMAT_MODULES = {
+    "hf": "interop.hf.format",
+    "llama2c": "interop.llama2c.format",
+    "llama2c-q8": "interop.llama2c.q8",
+    "gguf": "interop.gguf.format",
+    "mindformers": "interop.mindformers.format",
+    "peft": "interop.hf.peft",
+}
