@@ -2,22 +2,29 @@
 # Another interpreter: make demo PYTHON=/path/to/python3.11
 
 RUN := .venv/bin/python
-PIP := $(RUN) -m pip install -q --disable-pip-version-check
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check
+PARTS := sh parts.sh
+# By a name of its own: make -n runs lines in which $(MAKE) stands.
+MAKE_QUIETLY := $(MAKE) -s
 SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
 .PHONY: demo chat poet test test-all lint format bench clean
 
-demo: .venv/.run  # data, training and evaluation of configs/demo.yaml
-	$(RUN) data_process.py
-	$(RUN) pretrain.py
-	$(RUN) eval_pretrain.py
-	@echo "The report is out/demo/report.md"
+demo:  # data, training and evaluation of configs/demo.yaml
+	@$(PARTS) "make demo" \
+	    "installation: 2 minutes the first time, else nothing" "$(MAKE_QUIETLY) .venv/.run" \
+	    "data: half a minute the first time, else nothing" "$(RUN) data_process.py" \
+	    "training: at most 9 minutes" "$(RUN) pretrain.py" \
+	    "evaluation: a minute" "$(RUN) eval_pretrain.py"
 
-chat: .venv/.run | out/demo/latest  # teach the demo to answer, measure that, and talk to it
-	$(RUN) data_process.py --config configs/sft-idioms.yaml
-	$(RUN) post_train.py --config configs/sft-idioms.yaml
-	$(RUN) eval_pretrain.py --run out/sft-idioms
-	$(RUN) eval_pretrain.py --run out/sft-idioms --chat
+chat:  # teach the demo to answer, measure that, and talk to it
+	@$(PARTS) "make chat" \
+	    "the demo: 12 minutes if it is not trained yet, else nothing" \
+	    "$(MAKE_QUIETLY) .venv/.run out/demo/latest" \
+	    "dialogues: a few seconds" "$(RUN) data_process.py --config configs/sft-idioms.yaml" \
+	    "fine-tuning: a minute" "$(RUN) post_train.py --config configs/sft-idioms.yaml" \
+	    "evaluation: half a minute" "$(RUN) eval_pretrain.py --run out/sft-idioms" \
+	    "a chat: as long as you like" "$(RUN) eval_pretrain.py --run out/sft-idioms --chat"
 
 out/demo/latest:
 	$(MAKE) demo
