@@ -20,6 +20,7 @@ PAIRS = [
             "scaling",
             "runs",
             "chat",
+            "preferences",
             "poet",
         )
     ),
@@ -66,6 +67,17 @@ RUN_BY = {
     "python post_train.py --config configs/debug-sft.yaml": POST,
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
+    **dict.fromkeys(
+        (
+            "python data_process.py --config configs/debug-dpo.yaml",
+            "python post_train.py --config configs/debug-dpo.yaml",
+            "python post_train.py --config configs/debug-reward.yaml",
+            "python eval_pretrain.py --run out/debug-reward",
+            "python -m rewards.score --reward model:out/debug-reward answers.jsonl "
+            "--output scored.jsonl",
+        ),
+        "tests/e2e/test_preferences.py, from an untrained debug run",
+    ),
     "make chat": TARGET,
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
