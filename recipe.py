@@ -50,7 +50,7 @@ class Recipe:
     train: TrainConfig
     eval: EvalConfig
     adapter: AdapterConfig = AdapterConfig()
-    """what of a trained model is trained further: all of it, or small matrices beside it"""
+    """which part of a trained model is trained further: all of it, or small matrices beside it"""
     objective: ObjectiveConfig = PretrainConfig()
     """what is minimised, and on what kind of data"""
     out_dir: str = "out"
@@ -75,7 +75,8 @@ class Recipe:
         if self.data.kind != self.objective.data_kind:
             raise ValueError(
                 f"objective.kind is {self.objective.kind}, which reads data.kind "
-                f"{self.objective.data_kind}, but data.kind is {self.data.kind}; change one of both"
+                f"{self.objective.data_kind}, but data.kind is {self.data.kind}; "
+                "change one of the two"
             )
         if self.model.value_head and not self.objective.value_head:
             raise ValueError(

@@ -39,8 +39,9 @@ def field_types(section: type) -> dict[str, Any]:
 
 
 def field_docs(section: type) -> dict[str, str]:
-    """The docstring of each field of a section, in one line."""
-    docs = docstring_parser.parse_from_object(section).params
+    """The docstring of each field of a section, in one line; a section has those of its bases."""
+    bases = [base for base in reversed(section.__mro__) if dataclasses.is_dataclass(base)]
+    docs = [param for base in bases for param in docstring_parser.parse_from_object(base).params]
     return {param.arg_name: " ".join(param.description.split()) for param in docs}
 
 

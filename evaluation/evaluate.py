@@ -4,14 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.token_file import TRAIN_NAME, TokenFile
+from evaluation.best_of import (
+    SHOWN,
+    describe_best_of,
+    measure_best_of,
+    prompt_tasks,
+    read_tasks,
+)
 from evaluation.exams.scores import CHANCE, ExamResult
-from evaluation.options import ExamOptions
+from evaluation.options import BestOfOptions, ExamOptions
 from evaluation.perplexity import describe, measure, measure_text
-from evaluation.report import write_report
+from evaluation.report import write_document, write_report
 from evaluation.report_results import explain, verdict
 from evaluation.results import Results
 from evaluation.scoring import Scorer
 from evaluation.suite import PROMPTS, Sample, judge, mean
+from evaluation.trained_further import document_of
 from generation.play import play
 from generation.writer import Continuation, Writer
 from model.llama import Llama
@@ -28,8 +36,7 @@ class Evaluation:
         self.scorer = Scorer(network, tokenizer.eos_id, self.config.batch)
         self.stride = self.config.stride or self.scorer.context
         self.step = run.chosen_checkpoint.step
-        measured = self.step, tokenizer.fingerprint, self.config.weights
-        self.results = self._known(self.config.weights) or Results(*measured)
+        self.results = Results.of(run)
 
     def measure_held_out(self) -> None:
         """Loss on the validation file, in all and by source."""
@@ -71,7 +78,7 @@ class Evaluation:
 
         result = take_idioms(LlamaLM(self.scorer, self.writer), self.run.recipe.data)
         if result is None:
-            print("exam idioms: too few idioms are held out of training, so it is left out")
+            print("exam idioms: too few idioms are held out of training, so it is skipped")
         else:
             self._keep(result)
 
@@ -103,6 +110,25 @@ class Evaluation:
     def _keep(self, result: ExamResult) -> None:
         self.results.add_exam(result)
         print(describe_exam(result), flush=True)
+
+
+def evaluate_best_of(
+    run: Run, options: BestOfOptions, prompts: Sequence[str] | None
+) -> tuple[Path, ...]:
+    """Show what picking the best answers gains, keep it, and write the report; returns its paths.
+
+    Raises:
+        UserError: as `measure_best_of`; or there are no tasks.
+    """
+    keys = prompt_tasks(prompts) if prompts else read_tasks(run, options.tasks)
+    found = measure_best_of(run, keys, options.n, options.reward)
+    print(describe_best_of(found, len(prompts) if prompts else SHOWN), flush=True)
+    results = Results.of(run)
+    results.add_best_of(found)
+    results.save(run.path)
+    if run.recipe.objective.kind == "pretrain":
+        return write_report(run, results)
+    return write_document(document_of(run, results), run.path)
 
 
 def describe_exam(exam: ExamResult) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from common.files import atomic_open
 from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.abilities import can, limits
+from evaluation.best_of import add_best_of
 from evaluation.document import Document
 from evaluation.history import History, read_history
 from evaluation.perplexity import format_bits, format_loss
@@ -25,7 +26,7 @@ PACKAGES = ("mindspore", "mindformers", "numpy", "sentencepiece", "lm-eval")
 
 @dataclass(frozen=True)
 class Training:
-    """How far and how fast a run was trained, as its own records tell."""
+    """How far and how fast a run was trained, as its own records say."""
 
     steps: int
     tokens: int
@@ -52,6 +53,7 @@ def write_report(run: Run, results: Results) -> tuple[Path, ...]:
     add_losses(document, results)
     add_exams(document, results.exams)
     add_continuations(document, run.recipe.eval, results.continuations)
+    add_best_of(document, results.best_of)
     add_samples(document, results.samples)
     _expectations(document, run, results, training, train_file)
     _versions(document, results)

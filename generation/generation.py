@@ -55,7 +55,7 @@ class Generation:
             end_ids: each ends a text: <eos>, and the end of an answer in a dialogue.
             vocab_size: ids that stand for something.
             samples: number of each prompt's random stream; None: 0 for all.
-            n_likely: tell log-probabilities, and those of so many most likely ids; None: none.
+            n_likely: give log-probabilities, and those of so many most likely ids; None: none.
             yield_ends: yield the chosen end id too, as reinforcement learning needs it: it is an
                 action like the others, and counts among `max_new_tokens`.
 

@@ -134,7 +134,7 @@ class Writing:
         samples: Sequence[int] | None = None,
         n_likely: int | None = None,
     ):
-        """`n_likely`: also tell so many likely tokens in each place; None: as the config says.
+        """`n_likely`: also give so many likely tokens in each place; None: as the config says.
 
         Raises:
             UserError: a prompt does not fit the context.
@@ -219,6 +219,6 @@ def check_utf8(prompt: str) -> None:
         prompt.encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"the prompt {prompt!r} is not text in UTF-8, from character "
+            f"the prompt {prompt!r} is not UTF-8 text from character "
             f"{error.start + 1} on; give it in UTF-8"
         ) from error

@@ -14,11 +14,11 @@ from training.schedule import describe_schedule
 
 HEADER = """\
 ---
-library_name: transformers
-pipeline_tag: text-generation
+{library}pipeline_tag: text-generation
 tags: [pretrained, baby-llama2-mindspore]
 ---
 """
+LIBRARY = "library_name: transformers\n"
 USAGE = """\
 ```python
 import torch
@@ -40,9 +40,11 @@ tokenizer.apply_chat_template(
 )"""
 
 
-def write_card(run: Exported, folder: Path) -> None:
-    """Write README.md."""
-    sections = [HEADER, *_model(run), *_figures(run), *_data(run), *_training(run), *_usage(run)]
+def write_card(run: Exported, folder: Path, usage: str | None = None) -> None:
+    """Write README.md; `usage` says how to use the model, None: with transformers."""
+    header = HEADER.format(library="" if usage else LIBRARY)
+    use = ["## Use", "", usage] if usage else _usage(run)
+    sections = [header, *_model(run), *_figures(run), *_data(run), *_training(run), *use]
     with atomic_open(folder / "README.md", "w") as file:
         file.write("\n".join(sections))
 
@@ -51,7 +53,7 @@ def _model(run: Exported) -> list[str]:
     config = run.config
     form = "Qwen2" if config.attention_bias else "Llama"
     start = run.recipe.train.init_from
-    origin = f"trained on from {Path(start).name}" if start else "trained from scratch"
+    origin = f"trained further from {Path(start).name}" if start else "trained from scratch"
     kind, does = "base", "It continues text; it does not follow instructions."
     if run.template:
         kind, does = "chat", "It answers messages in the form of its chat template."
@@ -91,9 +93,9 @@ def _data(run: Exported) -> list[str]:
         else:
             manifest = ExampleManifest.load(folder, "train")
     except UserError:
-        return [*lines, "The manifest of the training data was not at hand.", ""]
+        return [*lines, "The manifest of the training data was not available.", ""]
     if manifest.tokenizer.get("fingerprint") != run.tokenizer.fingerprint:
-        return [*lines, "The manifest of the training data was not at hand.", ""]
+        return [*lines, "The manifest of the training data was not available.", ""]
     what = "documents" if run.recipe.data.kind == "text" else "examples"
     lines += [f"| source | {what} | characters | tokens |", "|---|--:|--:|--:|"]
     for counts in (*manifest.sources, manifest):

@@ -106,6 +106,6 @@ def check_shapes(found: Shapes, wanted: Shapes, source: object) -> None:
     for name, shape in wanted.items():
         if tuple(found[name]) != shape:
             raise UserError(
-                f"{source}: tensor {name} has shape {tuple(found[name])}, but the sizes that "
-                f"stand beside it want {shape}; fetch or export the model again"
+                f"{source}: tensor {name} has shape {tuple(found[name])}, but the sizes in "
+                f"its configuration require {shape}; fetch or export the model again"
             )

@@ -65,13 +65,15 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     )
     parser.add_argument(
         "--run", nargs="+", action="extend", type=Path, metavar="DIR",
-        help="run directories; a run is served under its name (the newest)",
+        help="run directories; a run is served under its name (default: the newest)",
     )  # fmt: skip
     parser.add_argument(
         "--host", metavar="ADDRESS",
         help=f"address to listen on, such as 0.0.0.0; needs a key ({LOOPBACK}: this computer only)",
     )  # fmt: skip
-    parser.add_argument("--port", type=int, default=8000, metavar="N", help="0: a free one (8000)")
+    parser.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="0: a free port (default: 8000)"
+    )
     parser.add_argument(
         "--api_key", metavar="KEY",
         help=f"what clients must send; better set {KEY_VARIABLE}, which other users cannot see",

@@ -1,12 +1,21 @@
 """The guides of both languages, and what runs each command that they show."""
 
+
+def both(name: str) -> tuple[str, str]:
+    """A guide of docs/ in both languages."""
+    return f"docs/{name}.md", f"docs/{name}_CN.md"
+
+
 PAIRS = [
     ("README.md", "README_CN.md"),
-    ("docs/devices.md", "docs/devices_CN.md"),
-    ("docs/troubleshooting.md", "docs/troubleshooting_CN.md"),
+    both("devices"),
+    both("troubleshooting"),
     *(
-        (f"docs/{name}.md", f"docs/{name}_CN.md")
+        both(name)
         for name in (
+            "own_text",
+            "training",
+            "code",
             "corpora",
             "cleaning",
             "deduplication",
@@ -21,6 +30,8 @@ PAIRS = [
             "runs",
             "chat",
             "preferences",
+            "lora",
+            "rewards",
             "poet",
         )
     ),
@@ -78,6 +89,8 @@ RUN_BY = {
         ),
         "tests/e2e/test_preferences.py, from an untrained debug run",
     ),
+    "python data_process.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
+    "python post_train.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "make chat": TARGET,
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
@@ -141,6 +154,9 @@ RUN_BY = {
         f"python export.py --run out/demo --format {name} --output out/demo/{name}": EXPORT
         for name in ("hf", "llama2c", "gguf", "mindformers")
     },
+    "python export.py --run out/demo --format run --dtype float16 --output out/demo/small": (
+        "tests/interop/test_run_folder.py, on a small run"
+    ),
     "python export.py --run out/demo --format hf --dtype bfloat16 --output out/demo/hf-bf16": (
         "tests/interop/test_initial.py"
     ),

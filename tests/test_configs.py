@@ -42,6 +42,7 @@ def test_every_recipe_is_shipped_that_should_be():
         "debug-sft",
         "debug-dpo",
         "debug-reward",
+        "debug-ppo",
         "sft-idioms",
         "dpo-idioms",
         "reward-idioms",

@@ -159,8 +159,8 @@ def test_a_bad_option_is_one_sentence(small, options, says):
         ("- a\n", "must hold sections"),
         ("name: [", "is not valid YAML"),
         (SMALL + "config: x", "field config is unknown"),
-        (SMALL + "train: {max_steps: 3}", "train stands twice, in lines 6 and 7"),
-        (SMALL.replace("n_layers", "dim: 64, n_layers"), "dim stands twice, in line 5"),
+        (SMALL + "train: {max_steps: 3}", "train appears twice, in lines 6 and 7"),
+        (SMALL.replace("n_layers", "dim: 64, n_layers"), "dim appears twice, in line 5"),
         (SMALL.replace("name: small", "name: 2024"), "name is 2024; it must be text; write '2024'"),
     ],
 )

@@ -40,16 +40,17 @@ class TrainConfig:
     """keep only what enters each block for the gradient and compute the rest again: less memory \
 on accelerators for a third more work (arXiv:1604.06174)"""
     compute_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend"""
+    """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend. On a \
+CPU with instructions for bfloat16, linear and output layers can have it, attention is float32"""
     kernels: Literal["auto", "native", "plain"] = "auto"
-    """what computes a step on the CPU. native: kernels that Numba compiles, in float32; plain: \
+    """what computes a step on the CPU. native: kernels that Numba compiles; plain: \
 MindSpore's operators; auto: native where they run, else plain, and the log says why"""
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon: momentum made orthogonal for the matrices of the blocks, adamw for all else"""
+    """muon: orthogonalised momentum for the matrices of the blocks, adamw for all else"""
     learning_rate: float = 6e-4
     """peak learning rate"""
     schedule: Literal["cosine", "linear", "wsd"] = "cosine"
-    """how the rate falls after the warm-up; wsd: not before the end, then linearly"""
+    """how the rate falls after the warm-up; wsd: only near the end, and then linearly"""
     decay_ratio: float = 0.2
     """wsd: share of the steps after the warm-up in which the rate falls"""
     min_lr_ratio: float = 0.1
@@ -73,7 +74,7 @@ MindSpore's operators; auto: native where they run, else plain, and the log says
     loss_scale: float = 65536.0
     """first loss scale of float16; halved on overflow, doubled after 1,000 good steps"""
     max_bad_steps: int = 20
-    """stop after so many non-finite steps in a row"""
+    """stop after this many non-finite steps in a row"""
     log_interval: int = 10
     """steps between log lines"""
     loggers: list[str] = field(default_factory=list)
@@ -96,8 +97,8 @@ nothing; shared: the rows of the pieces that both have"""
     resume: Literal["auto", "never"] = "auto"
     """auto: go on from the newest checkpoint of the run directory, if there is one"""
     max_restarts: int = 0
-    """after a crash start again from the last checkpoint, at most so many times in a row without \
-a new checkpoint; several ranks: put python -m training.supervise in front of msrun"""
+    """start again from the last checkpoint after a crash, at most this many times in a row \
+without a new checkpoint; several ranks: put python -m training.supervise in front of msrun"""
     device: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"
     """device target; auto: Ascend, then GPU, then CPU"""
     seed: int = 1337

@@ -157,7 +157,8 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
 
 def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
     """The training step of an objective, its state as before the first step."""
-    half, drops = prepared.dtype == mstype.float16, prepared.model.dropout > 0
+    half = prepared.dtype == mstype.float16
+    drops = prepared.model.dropout > 0 or prepared.run.recipe.adapter.dropout > 0
     step_cell = TrainStep(
         objective, prepared.config, prepared.micro_batches, half, prepared.world, drops,
         prepared.native,
@@ -240,8 +241,16 @@ def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base
     """Load the checkpoint that the run goes on from into the network and the training state.
 
     Returns the base of an adapter, and None where all weights are trained.
+
+    Raises:
+        UserError: the checkpoint holds no training state, or another shape.
     """
     checkpoint, parameters, base = prepared.checkpoint, list(network.get_parameters()), None
+    if not (checkpoint.path / OPTIMIZER).is_file():
+        raise UserError(
+            f"{checkpoint.path} has weights but no {OPTIMIZER}, so its training cannot go on; "
+            f"start another run from it with --train.init_from {prepared.run.path}"
+        )
     if checkpoint.has_adapter:
         base = load_adapted(checkpoint, parameters)
     else:
@@ -252,5 +261,5 @@ def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base
     optimizer.set_moments(values)
     for counter in counters:
         counter.set_data(Tensor(values[counter.name]))
-    log.info(f"going on from {checkpoint.path}")
+    log.info(f"continuing from {checkpoint.path}")
     return base

@@ -1,4 +1,4 @@
-"""The benchmark of the training step runs: all sides, told in one table."""
+"""The benchmark of the training step runs: all sides, in one table."""
 
 import re
 import sys

@@ -42,7 +42,7 @@ def test_dialogues_are_learned_and_answered(options, run_command):
     assert (run / "chat_template.json").is_file()
     longer = [*options, "--train.max_steps", "8"]
     done = run_command("post_train.py", *longer)
-    assert done.returncode == 0 and "going on from" in done.stdout + done.stderr
+    assert done.returncode == 0 and "continuing from" in done.stdout + done.stderr
     assert [record["step"] for record in metrics(run) if "loss" in record] == list(range(1, 9))
     chat = subprocess.run(
         [sys.executable, REPO / "eval_pretrain.py", "--run", run, "--chat"],

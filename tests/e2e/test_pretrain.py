@@ -109,7 +109,7 @@ def test_kill_9_while_saving_resumes_from_the_checkpoint_before(
     assert (run / "latest").read_text().strip() == "step_00000010"
     assert max(losses(run)) == 20, "it was past the checkpoint"
     done = run_command("pretrain.py", *options, cwd=folder)
-    assert "going on from out/killed/checkpoints/step_00000010" in done.stdout
+    assert "continuing from out/killed/checkpoints/step_00000010" in done.stdout
     assert_same(run, undisturbed[1])
     assert [step for step, _ in curve(run, "train/loss")] == [5, 10, 15, 20], "none twice"
 

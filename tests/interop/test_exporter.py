@@ -38,8 +38,8 @@ def read_back(monkeypatch, config, weights, tolerance=0.0):
 def test_what_reads_back_alike_is_published(broken, monkeypatch, tmp_path):
     run, config, weights = broken
     read_back(monkeypatch, config, weights)
-    told = export(run, "hf", tmp_path / "new" / "out")
-    assert "differ by at most 0 of the largest score; the most likely id is the same" in told
+    summary = export(run, "hf", tmp_path / "new" / "out")
+    assert "differ by at most 0 of the largest score; the most likely id is the same" in summary
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "out", "file"]
 
 

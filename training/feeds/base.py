@@ -50,6 +50,10 @@ class Feed(ABC):
         """What must run between the steps, after all other hooks; most feeds need nothing."""
         return []
 
+    def can_resume_from(self, step: int) -> bool:
+        """Whether a run that is stopped after so many steps goes on as if it had not been."""
+        return True
+
     def figures(self) -> dict[str, float]:
         """Numbers of the rows since the last call, for the record of a step; most have none."""
         return {}
