@@ -84,6 +84,9 @@ RUN_BY = {
             "python post_train.py --config configs/debug-dpo.yaml",
             "python post_train.py --config configs/debug-reward.yaml",
             "python eval_pretrain.py --run out/debug-reward",
+            "python data_process.py --config configs/reward-idioms.yaml",
+            "python post_train.py --config configs/reward-idioms.yaml",
+            "python eval_pretrain.py --run out/reward-idioms",
             "python -m rewards.score --reward model:out/debug-reward answers.jsonl "
             "--output scored.jsonl",
         ),
