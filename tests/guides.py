@@ -29,6 +29,7 @@ PAIRS = [
             "scaling",
             "runs",
             "chat",
+            "preferences",
             "lora",
             "rewards",
             "poet",
@@ -79,6 +80,20 @@ RUN_BY = {
     "python post_train.py --config configs/debug-sft.yaml": POST,
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
+    **dict.fromkeys(
+        (
+            "python data_process.py --config configs/debug-dpo.yaml",
+            "python post_train.py --config configs/debug-dpo.yaml",
+            "python post_train.py --config configs/debug-reward.yaml",
+            "python eval_pretrain.py --run out/debug-reward",
+            "python data_process.py --config configs/reward-idioms.yaml",
+            "python post_train.py --config configs/reward-idioms.yaml",
+            "python eval_pretrain.py --run out/reward-idioms",
+            "python -m rewards.score --reward model:out/debug-reward answers.jsonl "
+            "--output scored.jsonl",
+        ),
+        "tests/e2e/test_preferences.py, from an untrained debug run",
+    ),
     "python data_process.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "python post_train.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "python eval_pretrain.py --run out/poet-grpo --best_of 8 --reward poem_rules": BEST_OF,
