@@ -53,6 +53,7 @@ SCALE = "tests/e2e/test_data_at_scale.py, on the debug recipe"
 EXPORT = "tests/e2e/test_export.py, on the debug recipe"
 EXAMS = "tests/evaluation/exams/test_take.py, on small exams"
 BEST_OF = "tests/evaluation/test_best_of.py, on the debug recipe"
+POET = "tests/e2e/test_poet_model.py"
 SERVE = "tests/serving/test_options.py, on the debug recipe"
 UNTESTED = "nothing: needs what the tests do not have"
 BARE = "test_a_bare_token_file_is_cut_in_two, below"
@@ -109,6 +110,22 @@ RUN_BY = {
     "python pretrain.py --config configs/longlora-demo.yaml": "tests/e2e/test_longlora.py",
     "python -m benchmarks.long_context out/demo out/longlora-demo --data data/novels": (
         "tests/benchmarks/test_long_context.py"
+    ),
+    "make poet": TARGET,
+    "python eval_pretrain.py --run models/poet --chat": POET,
+    "python serve.py --run models/poet --web": POET,
+    "python post_train.py --config configs/poet-grpo.yaml --name poet-hacked "
+    '--objective.beta 0.001 --objective.rewards "{poem_form: 0.2, poem_tones: 1.0, '
+    'poem_rhyme: 1.0, poem_rules: 0.5, ended: 0.1}"': (
+        "tests/training/feeds/test_rollout_rows.py, its rows"
+    ),
+    **{
+        f"python -m evaluation.poem_report out/poet-base out/poet-sft out/{name} "
+        "--tasks data/poet-titles": "tests/evaluation/test_poem_report.py, on a small run"
+        for name in ("poet", "poet-hacked")
+    },
+    "python export.py --run out/poet-grpo --format run --dtype float16 --output out/poet": (
+        "tests/interop/test_run_folder.py, on a small run"
     ),
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,

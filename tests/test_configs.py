@@ -94,6 +94,16 @@ def test_the_reference_run_is_whole():
     assert row in (folder / "training.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["poet-base", "poet-sft", "poet-grpo", "poet-hacked"])
+def test_the_poets_runs_are_whole(name):
+    folder = REPO / "docs" / "runs" / name
+    recipe = load_recipe(folder / "recipe.yaml")
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").open(encoding="utf-8")]
+    assert recipe.name == name and records[-1]["step"] == recipe.train.max_steps
+    shipped = load_recipe(REPO / "configs" / f"{name.replace('hacked', 'grpo')}.yaml")
+    assert recipe.train == shipped.train and recipe.data == shipped.data
+
+
 def test_tinylm_has_the_qwen_constants():
     model = load_recipe(REPO / "configs" / "tinylm-0.5b.yaml").model
     assert (model.attention_bias, model.rope_theta, model.norm_eps) == (True, 1e6, 1e-6)
