@@ -1,7 +1,8 @@
 """Time the product's training on made-up text; prints one JSON line. See benchmarks/train_step.py.
 
 All that `pretrain.py` does is on: token files, document mask, accumulation, clipping, a log line
-and a record after every step, then an evaluation and a checkpoint.
+and a record after every step, then an evaluation and a checkpoint. Its matrix products alone are
+timed at the end.
 """
 
 import json
@@ -46,13 +47,18 @@ def main() -> None:
         write_text(work / "text.jsonl")
         build(recipe.tokenizer, recipe.data)
         # MindSpore reads its environment when it is imported.
+        from benchmarks.step_products import products_alone
+        from runs.device import select_dtype, select_kernels
         from runs.run import Run
         from training.trainer import train
 
         peak = Peak()
         logging.getLogger("training.hooks.metrics").addHandler(peak)
         train(recipe)
-        metrics = Run.open(recipe.run_dir).metrics()
+        run = Run.open(recipe.run_dir)
+        metrics, dtype = run.metrics(), select_dtype(shape.dtype, "CPU")
+        native, _ = select_kernels(recipe.train.kernels, dtype)
+        alone = products_alone(run.recipe.model, shape.batch * shape.seq, dtype, native)
     records = [record for record in metrics if "mfu" in record][WARM_UP:]
     tokens = recipe.train.tokens_per_step
     result = {
@@ -61,6 +67,7 @@ def main() -> None:
         "seconds": tokens / median(record["tokens_per_s"] for record in records),
         "peak_gib": peak.gib,
         "mfu": median(record["mfu"] for record in records),
+        "products": alone * shape.accumulate,
     }
     print(json.dumps(result))
 

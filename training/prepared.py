@@ -109,4 +109,4 @@ class PreparedRun:
     @functools.cached_property
     def peak_flops(self) -> float:
         """Operations a second of a large matrix product on all ranks, measured when asked for."""
-        return self.world.size * measure_peak_flops(self.dtype)
+        return self.world.size * measure_peak_flops(self.dtype, self.native)
