@@ -116,7 +116,7 @@ class PreparedRun:
     @functools.cached_property
     def peak_flops(self) -> float:
         """Operations a second of a large matrix product on all ranks, measured when asked for."""
-        return self.world.size * measure_peak_flops(self.dtype)
+        return self.world.size * measure_peak_flops(self.dtype, self.native)
 
     def batches(self, steps: int) -> GeneratorDataset:
         """The micro-batches that this rank reads in the next so many optimizer steps."""

@@ -157,6 +157,7 @@ def check(workplace, name: str, options, kills) -> list[str]:
         done = train_with_kills(folder, [*command, name, *options], folder / "out" / name, kills)
         assert undisturbed.wait(5 * PATIENCE) == 0
     out = folder / "out"
+    assert "native kernels" in (out / name / "train.log").read_text()
     assert_same(out / name, out / f"undisturbed-{name}", int(options[1]))
     return done
 
