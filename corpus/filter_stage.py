@@ -65,11 +65,11 @@ def filter_texts(
     shards: Sequence[Shard],
     removed: Path | None,
     scorer: TextScorer,
-    told: tuple[Sequence[SourceCounts], list[CleaningReport]],
+    records: tuple[Sequence[SourceCounts], list[CleaningReport]],
 ) -> Path:
     """Score the documents of cleaned shards, and list those that go.
 
-    Returns a folder of removals that holds those in the folder `removed` too. `told`, counts and
+    Returns a folder of removals that holds those in the folder `removed` too. `records`, counts and
     cleaning report of each source, is completed, and the report written.
 
     Raises:
@@ -91,7 +91,7 @@ def filter_texts(
     folder, n_bytes = work.path("filter", ""), sum(shard.n_bytes for shard in texts)
     arguments = (texts, scores, removed, choice, folder)
     (result,) = run.run("filter", [work.task("filter", "done", n_bytes, drop_worst, *arguments)])
-    counts, reports = told
+    counts, reports = records
     found = [RuleCounts(**rule) for rule in result["rules"]]
     for source, rule in enumerate(found):
         counts[source].filtered = rule.dropped

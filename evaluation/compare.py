@@ -16,6 +16,7 @@ from evaluation.plots import plot_comparison
 from evaluation.report import write_document
 from evaluation.report_results import shorten
 from evaluation.results import Results
+from model.adapters import training_flops
 from runs.run import Run
 
 FOLDER, FIGURE = "comparisons", "loss.png"
@@ -160,7 +161,8 @@ def _shape(entry: Entry) -> str:
 
 
 def _flops(entry: Entry) -> str:
-    return f"{entry.tokens * entry.run.recipe.model.flops_per_token():.2e}"
+    recipe = entry.run.recipe
+    return f"{entry.tokens * training_flops(recipe.model, recipe.adapter):.2e}"
 
 
 def _held_out(value: Callable) -> Callable[[Entry], str]:

@@ -25,7 +25,8 @@ LIMIT = 200
 SHOTS = 3
 """Solved tasks before the one that a base model is asked."""
 GREEDY = {"temperature": 0.0, "repetition_penalty": 1.0, "frequency_penalty": 0.0, "stop": []}
-ENDED = "ended"
+ENDED, EMPTY = "ended", "empty"
+"""Rules of every task: it was ended and says something; it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class TaskKind:
     """enough for every right answer; what is longer counts as not ended"""
 
 
+HELD_OUT_WORDS = "held-out words"
+
+
 def _chain_group(key: dict) -> str:
     return "last characters never asked" if key["never_asked"] else "known last characters"
 
@@ -55,7 +59,21 @@ TASKS = {
         _chain_group,
         lambda key: f"{key['word']}，",
         max_new_tokens=12,
-    )
+    ),
+    "idiom_explain": TaskKind(
+        "idiom_explain_task",
+        ("idiom_explain_nearer",),
+        lambda key: HELD_OUT_WORDS,
+        lambda key: f"{key['word']}：",
+        max_new_tokens=80,
+    ),
+    "idiom_guess": TaskKind(
+        "idiom_guess_task",
+        ("idiom_guess_right",),
+        lambda key: HELD_OUT_WORDS,
+        lambda key: f"{key['meaning']}：",
+        max_new_tokens=12,
+    ),
 }
 """Tasks by the reader of dialogues that teach them, which that of pairs and tasks extends."""
 
@@ -129,7 +147,9 @@ def _score(
     answers = answer_tasks(greedy, [{**key, "plain": shown + kind.plain(key)} for key in keys])
     if run.recipe.objective.kind == "pretrain":
         answers = [_first_line(answer) for answer in answers]
-    found = {ENDED: sum(answer.ended for answer in answers)}
+    empty = sum(not answer.completion.strip() for answer in answers)
+    ended = sum(answer.ended and bool(answer.completion.strip()) for answer in answers)
+    found = {ENDED: ended, EMPTY: empty}
     for name in kind.rewards:
         values = find_reward(name).score_all(answers)
         found[name] = sum(value >= PASSED for value in values)

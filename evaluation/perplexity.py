@@ -139,6 +139,11 @@ def by_source(pieces: Pieces, sources: Sequence[SourceCounts]) -> Iterator[TextL
 
 def describe(result: TextLoss) -> str:
     """The numbers in a line."""
+    if math.isnan(result.bits_per_byte):
+        return (
+            f"{result.name}: loss {format_loss(result)} nats/token, perplexity "
+            f"{result.perplexity:.2f} over {result.tokens:,} tokens"
+        )
     return (
         f"{result.name}: loss {result.loss:.4f} nats/token, perplexity {result.perplexity:.2f}, "
         f"bits per byte {format_bits(result)} over {result.tokens:,} tokens"

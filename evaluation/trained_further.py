@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
+from mindspore import Tensor
+
 from chat.template import ChatTemplate
 from common.tables import format_table
 from corpus.base_model import base_folder
@@ -11,17 +14,15 @@ from corpus.token_file import VAL_NAME
 from evaluation.best_of import add_best_of
 from evaluation.document import Document
 from evaluation.held_out_tasks import score_rows, score_tasks
-from evaluation.perplexity import HELD_OUT, TextLoss, describe, measure
+from evaluation.perplexity import HELD_OUT, Pieces, TextLoss, describe, measure
 from evaluation.preferences import calibration_rows, measure_pairs, pair_rows
 from evaluation.report import write_document
 from evaluation.report_results import add_losses
 from evaluation.results import Results
-from evaluation.scoring import Scorer
+from evaluation.scoring import Scorer, TokenScores
 from model.llama import Llama
 from runs.run import RECIPE, Run
 from training.feeds.examples import DialogueRows
-from training.heldout import HeldOut
-from training.objectives.cross_entropy import NextToken
 
 
 def evaluate_trained_further(run: Run, network: Llama) -> tuple[Path, ...]:
@@ -76,7 +77,9 @@ def pretrained_run(run: Run) -> Run | None:
 
 
 def measure_answers(run: Run, network: Llama) -> list[TextLoss]:
-    """Loss on the answers of the held-out dialogues, a source at a time.
+    """Loss on the answers of the held-out dialogues, a source at a time, and its standard error.
+
+    Dialogues, not tokens, are counted as independent.
 
     Raises:
         UserError: the example files are missing, damaged, or were made for another run.
@@ -84,19 +87,31 @@ def measure_answers(run: Run, network: Llama) -> list[TextLoss]:
     recipe, tokenizer = run.recipe, run.tokenizer()
     file = ExampleFile.open(recipe.data.dir, "val")
     file.check(tokenizer, ChatTemplate.load(run.path, tokenizer))
-    objective = NextToken(network)
-    losses = []
+    scores, losses = TokenScores(network), []
     for number, source in enumerate(file.manifest.sources):
         packed = PackedRows(
             file, recipe.model.max_seq_len, tokenizer.eos_id, recipe.train.seed, source=number
         )
         rows = DialogueRows(packed)
         if len(rows):
-            found = HeldOut(objective, rows, recipe.eval.batch).evaluate()
-            pieces, nan = len(packed.plan(0).order), float("nan")
-            title = f"answers of {source.name}"
-            losses.append(TextLoss(found.nats, found.tokens, 0.0, title, pieces, nan))
+            pieces = by_dialogue(scores, rows, recipe.eval.batch)
+            losses.append(pieces.loss(f"answers of {source.name}", text_bytes=0.0))
     return losses
+
+
+def by_dialogue(scores: TokenScores, rows: DialogueRows, batch: int) -> Pieces:
+    """Nats and ids of the answers of each dialogue, `batch` rows read at once."""
+    nats, counts = [], []
+    for begin in range(0, len(rows), batch):
+        read = [rows.row(index) for index in range(begin, min(begin + batch, len(rows)))]
+        filled = read + [rows.padding()] * (batch - len(read))
+        tokens, targets, _, segments = (Tensor(np.stack(column)) for column in zip(*filled))
+        log_probs = scores(tokens, segments, targets)[0].asnumpy()
+        for (_, _, weight, numbers), found in zip(read, log_probs):
+            count = np.bincount(numbers, weight)
+            nats.append(-np.bincount(numbers, weight * found)[count > 0])
+            counts.append(count[count > 0])
+    return Pieces(np.concatenate(nats), np.concatenate(counts))
 
 
 def document_of(run: Run, results: Results) -> Document:

@@ -14,11 +14,11 @@ from training.schedule import describe_schedule
 
 HEADER = """\
 ---
-library_name: transformers
-pipeline_tag: text-generation
+{library}pipeline_tag: text-generation
 tags: [pretrained, baby-llama2-mindspore]
 ---
 """
+LIBRARY = "library_name: transformers\n"
 USAGE = """\
 ```python
 import torch
@@ -40,9 +40,11 @@ tokenizer.apply_chat_template(
 )"""
 
 
-def write_card(run: Exported, folder: Path) -> None:
-    """Write README.md."""
-    sections = [HEADER, *_model(run), *_figures(run), *_data(run), *_training(run), *_usage(run)]
+def write_card(run: Exported, folder: Path, usage: str | None = None) -> None:
+    """Write README.md; `usage` says how to use the model, None: with transformers."""
+    header = HEADER.format(library="" if usage else LIBRARY)
+    use = ["## Use", "", usage] if usage else _usage(run)
+    sections = [header, *_model(run), *_figures(run), *_data(run), *_training(run), *use]
     with atomic_open(folder / "README.md", "w") as file:
         file.write("\n".join(sections))
 

@@ -55,7 +55,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         "--dtype",
         metavar="TYPE",
         help="type of the weights; hf: float32 (the default), float16 or bfloat16; "
-        "gguf: float32, float16 or q8_0; the other formats have one",
+        "gguf: float32, float16 or q8_0; run: float32 or float16; the other formats have one",
     )
     parser.add_argument(
         "--checkpoint",

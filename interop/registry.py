@@ -24,6 +24,7 @@ FORMAT_MODULES = {
     "gguf": "interop.gguf.format",
     "mindformers": "interop.mindformers.format",
     "peft": "interop.hf.peft",
+    "run": "interop.run_folder",
 }
 
 FORMATS: dict[str, "Format"] = {}

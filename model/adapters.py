@@ -5,6 +5,7 @@ shape (r, in) and B (out, r). B begins as zeros, so an adapted network begins as
 The frozen weights need no gradient and no moments, and a checkpoint holds A and B alone.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Iterable
 
@@ -123,6 +124,32 @@ def adapter_shapes(model: ModelConfig, config: AdapterConfig) -> dict[str, tuple
     if config.train_norms:
         shapes["norm.weight"] = (model.dim,)
     return shapes
+
+
+def count_trained(model: ModelConfig, config: AdapterConfig) -> tuple[int, int]:
+    """Numbers that are trained: of weights as a whole, and of low-rank matrices beside them."""
+    if config.kind == "none":
+        return model.n_params(), 0
+    shapes = adapter_shapes(model, config)
+    low = sum(math.prod(shape) for name, shape in shapes.items() if is_adapter(name))
+    return sum(map(math.prod, shapes.values())) - low, low
+
+
+def training_flops(model: ModelConfig, config: AdapterConfig) -> int:
+    """Operations to train on one token, as `ModelConfig.flops_per_token` counts them.
+
+    A frozen weight takes four in place of six, since it has no gradient; groups of G positions
+    take 12 N D G in place of 12 N D T.
+    """
+    group = min(config.attention_group or model.max_seq_len, model.max_seq_len)
+    flops = model.flops_per_token(group)
+    if config.kind == "none":
+        return flops
+    whole, low = count_trained(model, config)
+    if config.train_embedding and not model.tie_embeddings:
+        whole -= model.padded_vocab_size * model.dim  # rows are looked up, not multiplied
+    used = model.n_params(embedding=False) + model.padded_vocab_size * model.dim
+    return flops - 2 * (used - whole) + 6 * low
 
 
 def is_adapter(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
+from mindspore import dtype as mstype
 
 
 class Linear(nn.Cell):
@@ -36,11 +37,15 @@ class Linear(nn.Cell):
 
 
 def product(compute_dtype, bias: bool, native: bool) -> nn.Cell:
-    """The product's form: a cell of (x, weight), or of (x, weight, bias)."""
+    """The product's form: a cell of (x, weight), or of (x, weight, bias).
+
+    The native one takes and gives float32 in any compute type.
+    """
     if native:
         from model.native.cells import BiasProduct, Product
 
-        return BiasProduct() if bias else Product()
+        half = compute_dtype == mstype.bfloat16
+        return BiasProduct(half) if bias else Product(half)
     return PlainBiasProduct(compute_dtype) if bias else PlainProduct(compute_dtype)
 
 

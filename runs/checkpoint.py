@@ -105,13 +105,14 @@ class CheckpointFolder:
         self,
         step: int,
         weights: dict[str, np.ndarray],
-        optimizer: dict[str, np.ndarray],
+        optimizer: dict[str, np.ndarray] | None,
         state: dict[str, Any],
     ) -> Checkpoint:
         """Write a checkpoint under a temporary name, rename it, then point `latest` to it.
 
         The newest `keep` checkpoints stay, and the one of the lowest held-out loss. With a `base`
-        in the state, the weights are an adapter's.
+        in the state, the weights are an adapter's. Without `optimizer` it is to be used, and not
+        trained on.
 
         Raises:
             UserError: the disk is full; older checkpoints are untouched.
@@ -125,6 +126,8 @@ class CheckpointFolder:
             digests = {}
             weights_file = ADAPTER if "base" in state else WEIGHTS
             for name, values in ((weights_file, weights), (OPTIMIZER, optimizer)):
+                if values is None:
+                    continue
                 with atomic_open(temporary / name) as file:
                     file.write(save(values))
                 digests[name] = sha256_file(temporary / name)
@@ -157,6 +160,8 @@ def copy_values(parameters: list[Parameter]) -> dict[str, np.ndarray]:
 def open_values(file: Path, shapes: dict[str, tuple[int, ...]]) -> Callable[[str], np.ndarray]:
     """A reader, by name, of a safetensors file that holds exactly these names and shapes.
 
+    What is stored as float16 is read as float32.
+
     Raises:
         UserError: it holds other names or shapes; the first difference is named.
     """
@@ -178,9 +183,14 @@ def open_values(file: Path, shapes: dict[str, tuple[int, ...]]) -> Callable[[str
     def read(name: str) -> np.ndarray:
         # Opened each time, so that what was read before does not stay mapped.
         with safe_open(file, "numpy") as opened:
-            return opened.get_tensor(name)
+            return widened(opened.get_tensor(name))
 
     return read
+
+
+def widened(values: np.ndarray) -> np.ndarray:
+    """What is stored as float16 as float32; all else as it is."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 def load_values(file: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

@@ -41,18 +41,8 @@ def explain_device(name: str, target: str) -> str:
 
 
 def select_dtype(name: str, target: str):
-    """The mindspore type of the matrix products for a recipe's `train.compute_dtype`.
-
-    Raises:
-        UserError: bfloat16 on the CPU, which has no kernels for it.
-    """
-    name = DEFAULT_DTYPE[target] if name == "auto" else name
-    if name == "bfloat16" and target == "CPU":
-        raise UserError(
-            "train.compute_dtype is bfloat16, for which MindSpore has no kernels on the CPU; "
-            "use float32 there"
-        )
-    return getattr(mstype, name)
+    """The mindspore type of the matrix products for a recipe's `train.compute_dtype`."""
+    return getattr(mstype, DEFAULT_DTYPE[target] if name == "auto" else name)
 
 
 def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, str]:
@@ -64,11 +54,17 @@ def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, s
         reason: why they cannot be used, if the caller knows one.
 
     Raises:
-        UserError: the recipe asks for native kernels, and something is in the way.
+        UserError: the recipe asks for native kernels, and something is in the way; or for bfloat16
+            on the CPU, where MindSpore's own kernels cannot multiply it.
     """
+    reason = "train.kernels is plain" if name == "plain" else reason or obstacle(dtype)
+    if reason and dtype == mstype.bfloat16 and ms.get_context("device_target") == "CPU":
+        raise UserError(
+            "train.compute_dtype is bfloat16, which on the CPU only the native kernels multiply, "
+            f"but {reason}; use float32 (docs/performance.md)"
+        )
     if name == "plain":
         return False, "plain kernels (as train.kernels says)"
-    reason = reason or obstacle(dtype)
     if reason is None:
         return True, "native kernels"
     if name == "native":

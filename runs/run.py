@@ -23,7 +23,7 @@ from model.int8 import Int8Llama
 from model.llama import Llama
 from recipe import Recipe, load_recipe, save_recipe
 from runs.base import Base, open_weights
-from runs.checkpoint import ADAPTER, Checkpoint, CheckpointFolder, load_values
+from runs.checkpoint import ADAPTER, Checkpoint, CheckpointFolder, load_values, widened
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -165,6 +165,7 @@ class Run:
         recipe, checkpoint = self.recipe, self.chosen_checkpoint
         trained = adapter_shapes(recipe.model, recipe.adapter)
         base = load_file(Base.named_by(checkpoint).file)
+        base = {name: widened(values) for name, values in base.items()}
         return base, load_values(checkpoint.path / ADAPTER, trained)
 
 

@@ -142,6 +142,9 @@ RUN_BY = {
         f"python export.py --run out/demo --format {name} --output out/demo/{name}": EXPORT
         for name in ("hf", "llama2c", "gguf", "mindformers")
     },
+    "python export.py --run out/demo --format run --dtype float16 --output out/demo/small": (
+        "tests/interop/test_run_folder.py, on a small run"
+    ),
     "python export.py --run out/demo --format hf --dtype bfloat16 --output out/demo/hf-bf16": (
         "tests/interop/test_initial.py"
     ),

@@ -40,9 +40,10 @@ class TrainConfig:
     """keep only what enters each block for the gradient and compute the rest again: less memory \
 on accelerators for a third more work (arXiv:1604.06174)"""
     compute_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend"""
+    """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend. On a \
+CPU with instructions for bfloat16, linear and output layers can have it, attention is float32"""
     kernels: Literal["auto", "native", "plain"] = "auto"
-    """what computes a step on the CPU. native: kernels that Numba compiles, in float32; plain: \
+    """what computes a step on the CPU. native: kernels that Numba compiles; plain: \
 MindSpore's operators; auto: native where they run, else plain, and the log says why"""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon: orthogonalised momentum for the matrices of the blocks, adamw for all else"""

@@ -7,6 +7,7 @@ from mindspore import dtype as mstype
 
 from chat.template import ChatTemplate
 from common.errors import UserError
+from model.adapters import training_flops
 from model.config import ModelConfig
 from runs.checkpoint import Checkpoint
 from runs.device import measure_peak_flops
@@ -87,9 +88,14 @@ class PreparedRun:
         return self.max_steps * self.tokens_per_step / self.feed.epoch_tokens
 
     @property
+    def flops_per_token(self) -> int:
+        """Operations to train on one token, by count."""
+        return training_flops(self.model, self.run.recipe.adapter)
+
+    @property
     def flops(self) -> float:
         """Operations of the whole run, by count."""
-        return self.model.flops_per_token() * self.max_steps * self.tokens_per_step
+        return self.flops_per_token * self.max_steps * self.tokens_per_step
 
     @functools.cached_property
     def checkpoint(self) -> Checkpoint | None:

@@ -241,8 +241,16 @@ def restore(prepared: PreparedRun, network: Llama, step_cell: TrainStep) -> Base
     """Load the checkpoint that the run goes on from into the network and the training state.
 
     Returns the base of an adapter, and None where all weights are trained.
+
+    Raises:
+        UserError: the checkpoint holds no training state, or another shape.
     """
     checkpoint, parameters, base = prepared.checkpoint, list(network.get_parameters()), None
+    if not (checkpoint.path / OPTIMIZER).is_file():
+        raise UserError(
+            f"{checkpoint.path} has weights but no {OPTIMIZER}, so its training cannot go on; "
+            f"start another run from it with --train.init_from {prepared.run.path}"
+        )
     if checkpoint.has_adapter:
         base = load_adapted(checkpoint, parameters)
     else:

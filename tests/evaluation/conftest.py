@@ -1,5 +1,7 @@
 """Fixtures of the evaluation tests."""
 
+import json
+
 import pytest
 
 
@@ -31,3 +33,23 @@ def model(scorer, writer):
     from evaluation.lm_eval_model import LlamaLM
 
     return LlamaLM(scorer, writer)
+
+
+@pytest.fixture(scope="session")
+def tasks(run, tmp_path_factory):
+    """A data folder of titles, 2 of them held out."""
+    from chat.template import ChatTemplate
+    from corpus.config import DataConfig, SourceConfig
+    from corpus.example_pipeline import build_examples
+    from tokenizer.config import TokenizerConfig
+
+    folder = tmp_path_factory.mktemp("tasks")
+    lines = [f"第{n}句" for n in "一二三四五"]
+    poems = [{"title": f"古风{n}", "paragraphs": lines} for n in "甲乙丙"]
+    poems += [{"title": f"春{n}", "paragraphs": ["春天天天天，"] * 4} for n in "日夜"]
+    (folder / "poems.jsonl").write_text("\n".join(map(json.dumps, poems)), encoding="utf-8")
+    template = ChatTemplate.for_tokenizer(run.tokenizer(), "question_answer")
+    source = SourceConfig("poem_title_task", str(folder / "poems.jsonl"), field="五言绝句")
+    data = DataConfig(str(folder), [source], kind="task", val_fraction=1 - 1e-9, workers=1)
+    build_examples(template, data, TokenizerConfig())
+    return folder

@@ -1,37 +1,18 @@
 """Answers of a run to held-out tasks."""
 
 import dataclasses
-import json
 import shutil
 
 import pytest
 
 from chat.template import ChatTemplate
 from common.errors import UserError
-from corpus.config import DataConfig, SourceConfig
-from corpus.example_pipeline import build_examples
 from evaluation.answer_file import main
 from evaluation.answers import answer_tasks
 from rewards.answer import read_answers
 from runs.run import Run
-from tokenizer.config import TokenizerConfig
 
 OPTIONS = ["--eval.max_new_tokens", "6", "--eval.temperature", "1"]
-
-
-@pytest.fixture(scope="module")
-def tasks(run, tmp_path_factory):
-    """A data folder of titles, 2 of them held out."""
-    folder = tmp_path_factory.mktemp("tasks")
-    lines = [f"第{n}句" for n in "一二三四五"]
-    poems = [{"title": f"古风{n}", "paragraphs": lines} for n in "甲乙丙"]
-    poems += [{"title": f"春{n}", "paragraphs": ["春天天天天，"] * 4} for n in "日夜"]
-    (folder / "poems.jsonl").write_text("\n".join(map(json.dumps, poems)), encoding="utf-8")
-    template = ChatTemplate.for_tokenizer(run.tokenizer(), "question_answer")
-    source = SourceConfig("poem_title_task", str(folder / "poems.jsonl"), field="五言绝句")
-    data = DataConfig(str(folder), [source], kind="task", val_fraction=1 - 1e-9, workers=1)
-    build_examples(template, data, TokenizerConfig())
-    return folder
 
 
 def test_a_base_model_continues_the_plain_text(run, tasks, tmp_path, capsys):

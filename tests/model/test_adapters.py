@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from model.adapters import A, B, LoraLinear, adapter_shapes, add_adapters, merge
-from model.config import MATRICES, AdapterConfig
-from model.llama import Llama
+from model.adapters import (
+    A,
+    B,
+    LoraLinear,
+    adapter_shapes,
+    add_adapters,
+    count_trained,
+    merge,
+    training_flops,
+)
+from model.config import MATRICES, AdapterConfig, ModelConfig
+from model.llama import Llama, Logits
 from tests.model.cases import (
     Gradients,
     LossAndLogits,
@@ -52,6 +61,31 @@ def test_an_adapted_network_begins_as_its_base_and_equals_its_merged_weights():
     assert np.abs(merged - after).max() <= 1e-5 * max(1, np.abs(after).max())
     wq = network.layers[0].attention.wq
     assert np.array_equal(wq.merged_weight(), read("layers.0.attention.wq.weight"))
+
+
+@pytest.mark.slow
+def test_merged_logits_at_24_million_parameters():
+    """An adapter of rank 8 whose matrices are as large as training makes them."""
+    model = ModelConfig(vocab_size=64794)
+    network, base = Llama(model), Llama(model)
+    config = AdapterConfig(kind="lora")
+    add_adapters(network, config)
+    rng = np.random.default_rng(3)
+    for parameter in network.trainable_params():
+        parameter.set_data(Tensor(0.05 * rng.standard_normal(parameter.shape).astype(np.float32)))
+    tokens = Tensor(rng.integers(0, model.vocab_size, (1, 64)).astype(np.int32))
+    segments = Tensor(np.zeros((1, 64), np.int32))
+    before = Logits(base)(tokens, segments).asnumpy()
+    after = Logits(network)(tokens, segments).asnumpy()
+    trained = {p.name: p.asnumpy() for p in network.trainable_params()}
+    read = merge(values(base).get, trained.get, trained, config.scale)
+    for name, parameter in base.parameters_and_names():
+        parameter.set_data(Tensor(read(name)))
+    merged = Logits(base)(tokens, segments).asnumpy()
+    difference = np.abs(merged - after).max()
+    print(f"moved by {np.abs(after - before).max():.3f}, merged differs by {difference:.1e}")
+    assert np.abs(after - before).max() > 0.1
+    assert difference <= 1e-5
 
 
 def test_only_what_the_config_names_is_trained():
@@ -146,3 +180,18 @@ def test_a_gradient_for_each_trained_parameter_and_no_other():
     _, gradients = Gradients(network)(*tensors(batch()))
     assert [g.shape for g in gradients] == [p.shape for p in network.trainable_params()]
     assert len(gradients) == 4
+
+
+def test_operations_of_frozen_weights_and_of_groups():
+    model = tiny_config(**GROUPED)
+    table = model.padded_vocab_size * model.dim
+    full, used = model.flops_per_token(), model.n_params(embedding=False) + table
+    assert training_flops(model, AdapterConfig()) == full
+    lora = AdapterConfig(kind="lora", rank=1, targets=["w2"])
+    low = 2 * (32 + 48)
+    assert count_trained(model, lora) == (0, low)
+    assert training_flops(model, lora) == full - 2 * used + 6 * low
+    tables = AdapterConfig(kind="lora", rank=1, targets=["w2"], train_embedding=True)
+    assert count_trained(model, tables) == (2 * table, low)
+    assert training_flops(model, tables) == full - 2 * (used - table) + 6 * low
+    assert training_flops(model, AdapterConfig(attention_group=4)) == model.flops_per_token(4)

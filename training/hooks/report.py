@@ -22,6 +22,11 @@ PANELS = (
     ("grad_norm", "gradient norm before clipping", "log"),
     ("tokens_per_s", "tokens per second", "linear"),
 )
+# Of a run that is rewarded; what is held out there is a reward, and no loss.
+REWARD_PANELS = (
+    ("reward", "reward", "linear"),
+    ("kl", "KL to the model before (nats per token)", "linear"),
+)
 
 
 class TrainingReport(RecordHook):
@@ -64,14 +69,19 @@ class TrainingReport(RecordHook):
 def plot_training(path: PathLike, records: Sequence[Record]) -> None:
     """Write a PNG of loss, learning rate, gradient norm and speed against steps.
 
+    Of a run that is rewarded also reward and KL.
+
     Raises:
         UserError: the disk is full.
     """
-    figure = new_figure(12, 7)
     training = [record for record in records if not is_held_out(record)]
     held_out = [record for record in records if is_held_out(record)]
     steps = [record["step"] for record in training]
-    for axes, (field, label, scale) in zip(figure.subplots(2, 2).flat, PANELS):
+    rewarded = any("reward" in record for record in training)
+    panels = PANELS + REWARD_PANELS if rewarded else PANELS
+    measured = "reward" if rewarded else "loss"
+    figure = new_figure(6 * len(panels) // 2, 7)
+    for axes, (field, label, scale) in zip(figure.subplots(2, len(panels) // 2).flat, panels):
         # A value that was not finite leaves a gap.
         values = [math.nan if record[field] is None else record[field] for record in training]
         axes.plot(steps, values, label="training", linewidth=1)
@@ -79,9 +89,10 @@ def plot_training(path: PathLike, records: Sequence[Record]) -> None:
         axes.grid(alpha=0.3)
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        if field == "loss":
-            losses = [math.nan if r["val_loss"] is None else r["val_loss"] for r in held_out]
-            axes.plot([r["step"] for r in held_out], losses, "o-", label="held out", markersize=4)
+        if field == measured:
+            values = [record[f"val_{field}"] for record in held_out]
+            values = [math.nan if value is None else value for value in values]
+            axes.plot([r["step"] for r in held_out], values, "o-", label="held out", markersize=4)
             axes.legend()
     save_figure(figure, path)
 

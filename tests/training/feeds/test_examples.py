@@ -136,4 +136,4 @@ def test_transformers_finds_our_loss_and_a_shifted_mask_does_not(
         shifted = [alone(ids, np.roll(mask, shift)) for ids, mask in examples]
         off_by_one = [loss(row) / row[2].sum() for row in shifted]
         differences = np.abs(np.subtract(off_by_one, theirs))
-        assert (differences > 1e-4).all(), "the comparison tells a mask that is off by one"
+        assert (differences > 1e-4).all(), "the comparison shows a mask that is off by one"

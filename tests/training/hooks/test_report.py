@@ -51,6 +51,22 @@ def test_each_curve_shows_the_whole_run(run, tmp_path, monkeypatch):
         assert drawn[label] == [[5, 10, 15]]
 
 
+def test_a_rewarded_run_shows_reward_and_kl(tmp_path, monkeypatch):
+    drawn = {}
+
+    def keep(figure, path):
+        for axes in figure.axes:
+            drawn[axes.get_ylabel()] = [list(line.get_ydata()) for line in axes.lines]
+
+    monkeypatch.setattr(report, "save_figure", keep)
+    records = [training_record(5) | {"reward": 0.5, "kl": 0.1}]
+    records += [held_out_record(5) | {"val_reward": 0.75}]
+    plot_training(tmp_path / "x.png", records)
+    assert len(drawn) == 6 and drawn["reward"] == [[0.5], [0.75]]
+    assert drawn["KL to the model before (nats per token)"] == [[0.1]]
+    assert len(drawn["loss (nats per token)"]) == 1, "what is held out is no loss"
+
+
 def test_it_is_written_at_evaluations_and_at_the_end(run):
     hook = TrainingReport(run, ["banner"])
     with Records(run.path / METRICS, [hook]) as records:
