@@ -58,8 +58,8 @@ def trained(recipe) -> Run:
 def test_what_is_recorded_and_kept(run):
     steps = [record for record in run.metrics() if "loss" in record]
     assert [record["step"] for record in steps] == list(range(1, STEPS + 1))
-    of_rollouts = {"reward", "reward_ended", "entropy", "length", "ended", "failed_rewards"}
-    of_rollouts |= {"kl", "explained_variance"}
+    of_rollouts = {"reward", "reward_ended", "reward_nonempty", "entropy", "length", "ended"}
+    of_rollouts |= {"failed_rewards", "kl", "explained_variance"}
     for record in steps:
         assert math.isfinite(record["value_loss"]) and 0 <= record["clipped"] <= 1
         assert (of_rollouts <= record.keys()) == (record["step"] % 2 == 1), "once a round"
@@ -99,7 +99,14 @@ def test_an_export_has_no_value_head(run, tmp_path):
 
 def test_a_reward_of_zero_changes_no_weight(options):
     """The value head begins as zeros, so returns and advantages are 0 as well."""
-    silent = ("--name", "silent", "--objective.rewards", "{ended: 0.0}", "--objective.beta", "0")
+    silent = (
+        "--name",
+        "silent",
+        "--objective.rewards",
+        "{ended: 0.0, nonempty: 0.0}",
+        "--objective.beta",
+        "0",
+    )
     found = trained(recipe_of(options, *silent))
     base = Run.open(found.recipe.train.init_from)
     weights, before = (load_file(r.newest_checkpoint().path / WEIGHTS) for r in (found, base))
