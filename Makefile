@@ -29,29 +29,20 @@ chat:  # teach the demo to answer, measure that, and talk to it
 out/demo/latest:
 	$(MAKE) demo
 
-# A stage of make poet: what comes and how long, then what it took.
-define stage
-@echo "==> $(1)"; begin=$$(date +%s); $(2) && took=$$(($$(date +%s) - begin)) && \
-    echo "==> took $$((took / 60)) min $$((took % 60)) s"
-endef
-
-poet: .venv/.run  # poems of Tang and Song: learn to write them, to answer, and to keep the rules
-	$(call stage,1/7 poems of Tang and Song: fetched and turned into ids: half a minute,\
-	    $(RUN) data_process.py --config configs/poet-base.yaml)
-	$(call stage,2/7 pretraining on 188515 poems: 10 minutes,\
-	    $(RUN) pretrain.py --config configs/poet-base.yaml)
-	$(call stage,3/7 tasks made from poems: half a minute,\
-	    $(RUN) data_process.py --config configs/poet-sft.yaml)
-	$(call stage,4/7 fine-tuning on these tasks: 2 minutes,\
-	    $(RUN) post_train.py --config configs/poet-sft.yaml)
-	$(call stage,5/7 titles to write on: half a minute,\
-	    $(RUN) data_process.py --config configs/poet-grpo.yaml)
-	$(call stage,6/7 poems are rewarded where they keep form and tones and rhyme: 6 minutes,\
-	    $(RUN) post_train.py --config configs/poet-grpo.yaml)
-	$(call stage,7/7 all stages write on 500 held-out titles: 2 minutes,\
-	    $(RUN) -m evaluation.poem_report out/poet-base out/poet-sft out/poet-grpo \
-	    --tasks data/poet-titles)
-	$(RUN) eval_pretrain.py --run out/poet-grpo --chat
+poet:  # poems of Tang and Song: learn to write them, to answer, and to keep the rules
+	@$(PARTS) "make poet" \
+	    "installation: 2 minutes the first time, else nothing" "$(MAKE_QUIETLY) .venv/.run" \
+	    "poems: half a minute" "$(RUN) data_process.py --config configs/poet-base.yaml" \
+	    "pretraining: 10 minutes" "$(RUN) pretrain.py --config configs/poet-base.yaml" \
+	    "dialogues: half a minute" "$(RUN) data_process.py --config configs/poet-sft.yaml" \
+	    "fine-tuning: 2 minutes" "$(RUN) post_train.py --config configs/poet-sft.yaml" \
+	    "titles: half a minute" "$(RUN) data_process.py --config configs/poet-grpo.yaml" \
+	    "rewards for form and tones and rhyme: 6 minutes" \
+	    "$(RUN) post_train.py --config configs/poet-grpo.yaml" \
+	    "evaluation on 500 held-out titles: 2 minutes" \
+	    "$(RUN) -m evaluation.poem_report out/poet-base out/poet-sft out/poet-grpo \
+	    --tasks data/poet-titles" \
+	    "a chat: as long as you like" "$(RUN) eval_pretrain.py --run out/poet-grpo --chat"
 
 test: lint  # lint, and the tests that are not slow
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
