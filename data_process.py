@@ -14,6 +14,7 @@ from corpus.pipeline import build
 from corpus.report import Report, format_report
 from corpus.token_file import TRAIN_NAME, VAL_NAME
 from corpus.workspace import WORK_NAME, Unfinished
+from evaluation.text_scores import open_scorer
 from recipe import Recipe, parse_recipe
 
 
@@ -23,7 +24,8 @@ def main() -> int:
     folder = Path(recipe.data.dir)
     try:
         if recipe.data.kind == "text":
-            report = build(recipe.tokenizer, recipe.data)
+            scorer = open_scorer(recipe.data.filter) if recipe.data.filter else None
+            report = build(recipe.tokenizer, recipe.data, scorer)
             names = (folder / TRAIN_NAME, folder / VAL_NAME)
         else:
             report = make_examples(recipe)

@@ -18,7 +18,7 @@ def main() -> int:
 
     from chat.template import ChatTemplate
     from evaluation.compare import compare
-    from evaluation.evaluate import Evaluation
+    from evaluation.evaluate import Evaluation, evaluate_best_of
     from evaluation.exams.idiom_table import learns_idioms
     from evaluation.trained_further import evaluate_trained_further
     from generation.play import play
@@ -30,7 +30,7 @@ def main() -> int:
     from serving.terminal import converse
 
     if options.compare:
-        return tell(compare(options.compare))
+        return name_files(compare(options.compare))
     path = options.run or newest_run(Recipe.out_dir)
     if options.web:
         serve_page(path, options.web_port, options.overrides)
@@ -39,14 +39,16 @@ def main() -> int:
     config = run.recipe.eval
     template = ChatTemplate.load(run.path, run.tokenizer()) if options.chat else None
     select_device(run.recipe.train.device)
+    if options.best_of:
+        return name_files(evaluate_best_of(run, options.best_of, options.prompts))
     native, _ = select_kernels(run.recipe.train.kernels, mstype.float32)
     network, tokenizer = run.load_model(weights=config.weights, native=native), run.tokenizer()
     step = run.chosen_checkpoint.step
-    told = f"{run.path}: {run.recipe.model.n_params():,} parameters, step {step:,}"
+    summary = f"{run.path}: {run.recipe.model.n_params():,} parameters, step {step:,}"
     if config.weights == "int8":
         megabytes = sum(p.nbytes for p in network.get_parameters()) / 1e6
-        told += f", as int8 in {megabytes:,.1f} MB"
-    print(told, flush=True)
+        summary += f", as int8 in {megabytes:,.1f} MB"
+    print(summary, flush=True)
     writer = Writer(network, tokenizer, config)
     if options.only_play:
         for prompt in options.prompts or []:
@@ -57,21 +59,24 @@ def main() -> int:
             converse_in_turns(writer, template)
         return 0
     if run.recipe.objective.kind != "pretrain" and not options.only_measure:
-        return tell(evaluate_trained_further(run, network))
+        return name_files(evaluate_trained_further(run, network))
     evaluation = Evaluation(run, network, writer)
     if options.only_measure:
-        evaluation.measure_texts(options.texts)
-        evaluation.take_exams(options.exams)
-        return tell(evaluation.save())
-    evaluation.measure_held_out()
-    if learns_idioms(run.recipe.data):
-        evaluation.take_idioms()
-    evaluation.take_samples()
-    evaluation.continue_prompts()
-    return tell(evaluation.save())
+        with evaluation:
+            evaluation.measure_texts(options.texts)
+            evaluation.take_exams(options.exams)
+        return 0
+    with evaluation:
+        evaluation.measure_held_out()
+        if learns_idioms(run.recipe.data):
+            evaluation.take_idioms()
+        evaluation.take_samples()
+        evaluation.continue_prompts()
+    print(evaluation.summary())
+    return 0
 
 
-def tell(paths: Iterable[Path]) -> int:
+def name_files(paths: Iterable[Path]) -> int:
     """Name the files that were written."""
     for path in paths:
         print(f"wrote {path}")

@@ -1,4 +1,4 @@
-"""Take a run elsewhere: python export.py --run out/demo --format hf --output DIR [--help]."""
+"""Export a run: python export.py --run out/demo --format hf --output DIR [--help]."""
 
 from common.errors import run_main
 from interop.options import parse_options
@@ -16,8 +16,8 @@ def main() -> int:
 
     run = Run.open(options.run, ["--eval.checkpoint", options.checkpoint])
     select_device(run.recipe.train.device)
-    told = export(run, options.format, options.output, options.dtype, options.layout)
-    print(f"wrote {options.output} ({options.format}): {told}", flush=True)
+    summary = export(run, options.format, options.output, options.dtype, options.layout)
+    print(f"wrote {options.output} ({options.format}): {summary}", flush=True)
     return 0
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
-from common.files import PathLike, atomic_open
-from common.section_options import apply_option, format_help, read_options
+from common.files import PathLike, atomic_open, user_path
+from common.section_options import apply_options, format_help, read_options
 from common.sections import (
     build_section,
     default_values,
@@ -26,11 +26,14 @@ from corpus.config import DataConfig
 from evaluation.config import EvalConfig
 from model.config import AdapterConfig, ModelConfig
 from tokenizer.config import TokenizerConfig
-from training.config import ObjectiveConfig, TrainConfig
+from training.config import TrainConfig
+from training.objectives.config import ObjectiveConfig, PretrainConfig
 
 REPO = Path(__file__).resolve().parent
 DEMO = REPO / "configs" / "demo.yaml"
 FLAGS = ("help", "print_config")
+# Runs of earlier versions were saved with the fields of GRPO, whatever their objective.
+GRPO_FIELDS, KINDS_WITHOUT_FIELDS = {"group", "rollout_rows", "normalise"}, ("pretrain", "sft")
 LONGEST_NAME = 240
 """Bytes of a run's name; file systems end at 255."""
 
@@ -47,18 +50,19 @@ class Recipe:
     train: TrainConfig
     eval: EvalConfig
     adapter: AdapterConfig = AdapterConfig()
-    """what of a trained model is trained further: all of it, or small matrices beside it"""
-    objective: ObjectiveConfig = ObjectiveConfig()
+    """which part of a trained model is trained further: all of it, or small matrices beside it"""
+    objective: ObjectiveConfig = PretrainConfig()
     """what is minimised, and on what kind of data"""
     out_dir: str = "out"
     """folder of the run directories"""
 
     def __post_init__(self):
-        """Reject settings that contradict each other across sections.
+        """Expand `~`, and reject settings that contradict each other across sections.
 
         Raises:
             ValueError: names the fields.
         """
+        object.__setattr__(self, "out_dir", str(user_path(self.out_dir)))
         if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise ValueError(
                 f"name is {self.name!r}; it must be a plain folder name: "
@@ -72,11 +76,22 @@ class Recipe:
         if self.data.kind != self.objective.data_kind:
             raise ValueError(
                 f"objective.kind is {self.objective.kind}, which reads data.kind "
-                f"{self.objective.data_kind}, but data.kind is {self.data.kind}; change one of both"
+                f"{self.objective.data_kind}, but data.kind is {self.data.kind}; "
+                "change one of the two"
+            )
+        if self.model.value_head and not self.objective.value_head:
+            raise ValueError(
+                f"model.value_head is true, but objective.kind {self.objective.kind} trains none; "
+                "leave it out"
             )
         if self.adapter.kind == "lora" and self.train.init_from is None:
             raise ValueError(
                 "adapter.kind is lora, but train.init_from is null; name the model to adapt"
+            )
+        if self.train.max_minutes is not None and self.objective.kind == "grpo":
+            raise ValueError(
+                f"train.max_minutes is {self.train.max_minutes:g}, but objective.kind is grpo, "
+                "whose steps last as long as the answers do; set train.max_steps instead"
             )
         rows = self.train.micro_batch * self.model.max_seq_len
         below = self.train.tokens_per_step // rows * rows
@@ -114,9 +129,7 @@ def parse_recipe(
     files = [option.text for option in options if option.name == "config"]
     path = files[-1] if files else default
     values = _read_file(path)
-    for option in options:
-        if option.name not in ("config", *FLAGS):
-            apply_option(Recipe, values, option)
+    apply_options(Recipe, values, [o for o in options if o.name not in ("config", *FLAGS)])
     asked = {option.name for option in options}
     if "help" in asked:
         others = {
@@ -140,8 +153,7 @@ def load_recipe(path: PathLike, overrides: Sequence[str] = ()) -> Recipe:
         UserError: the file or an override is wrong; the sentence names the field.
     """
     values = _read_file(path)
-    for option in read_options(overrides, Recipe):
-        apply_option(Recipe, values, option)
+    apply_options(Recipe, values, read_options(overrides, Recipe))
     return build_section(Recipe, values)
 
 
@@ -162,6 +174,10 @@ def _read_file(path: PathLike) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise UserError(f"recipe {path} must hold sections such as 'model:' and 'train:'")
     values = default_values(Recipe)
+    objective = given.get("objective")
+    if isinstance(objective, dict) and objective.get("kind") in KINDS_WITHOUT_FIELDS:
+        if objective.keys() >= GRPO_FIELDS:
+            given["objective"] = {"kind": objective["kind"]}
     try:
         update_values(Recipe, values, given)
     except UserError as error:
@@ -174,7 +190,7 @@ def _to_yaml(section: type, values: dict[str, Any]) -> str:
     docs = field_docs(section)
     text = ""
     for name, kind in field_types(section).items():
-        inner = section_in(kind)
+        inner = section_in(kind, values[name])
         if inner and values[name] is not None:
             body = textwrap.indent(_to_yaml(inner, values[name]), "  ")
             text += f"\n# {summary(inner)}.\n{name}:\n{body}"

@@ -1,4 +1,4 @@
-"""Serve runs to programs: python serve.py [--run out/demo] [--web] [--help]."""
+"""Serve runs to other programs: python serve.py [--run out/demo] [--web] [--help]."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ nothing else can read as many bytes as the weights have; a batch reads them once
 
 With --llama_cpp, also the library of llama.cpp: the folder of a build of one's own, or of the npm
 package @node-llama-cpp/linux-x64. With --llama2c, also the C program of llama2.c at batch 1, by the
-speed that it tells.
+speed that it reports.
 """
 
 import argparse
@@ -25,7 +25,7 @@ EXACT = (OURS, "Hugging Face", "llama.cpp, float32")
 
 
 def commands(llama_cpp: Path | None) -> dict[str, tuple[str, ...]]:
-    """The module of each contender, and what it is told beside folder and shape."""
+    """The module of each contender, and what it is given beside folder and shape."""
     found = {
         OURS: ("benchmarks.decode_ours", "--weights", "float32"),
         OURS_INT8: ("benchmarks.decode_ours", "--weights", "int8"),
@@ -115,7 +115,7 @@ def compare(contenders: dict[str, Contender], shape: str, batch: int, args) -> N
 
 
 def llama2c(folder: Path, work: str, new: int) -> float:
-    """Tokens/s of llama2.c's run on the same weights; it tells them on stderr."""
+    """Tokens/s of llama2.c's run on the same weights; it prints them on stderr."""
     options = ["-t", "0", "-n", str(new), "-z", f"{work}/tokenizer.bin"]
     done = subprocess.run(
         [str(folder / "run"), f"{work}/model.bin", *options],

@@ -15,5 +15,7 @@ def parse_shape() -> argparse.Namespace:
     for name, default in DEFAULTS.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--accumulate", type=int, default=1, help="micro-batches a step")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--rank", type=int, default=0, help="of a LoRA; 0: all weights train")
     parser.add_argument("--compile", action="store_true", help="PyTorch: torch.compile")
     return parser.parse_args()

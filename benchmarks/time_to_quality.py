@@ -6,7 +6,7 @@ checkpoints count. Ours must say beforehand where it ends, and the machine's spe
 peers then get the minutes that it took. Then our evaluation scores all their weights on the whole
 held-out file.
 
-ours   pretrain.py; a short run before tells how many steps fit, and so where its schedule ends
+ours   pretrain.py; a short run before shows how many steps fit, and so where its schedule ends
 usual  PyTorch, compiled, with learning rate 3e-4, 1,000 steps of warm-up and 32 rows a step
 tuned  the same with --peer-lr, --peer-warmup and --peer-batch
 """
@@ -90,7 +90,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def train_ours(args: argparse.Namespace, work: Path) -> Trained:
-    """Our run of as many steps as fit, told by a short run before."""
+    """Our run of as many steps as fit, according to a short run before."""
     options = ["--train.log_interval", str(PILOT_INTERVAL)]
     seconds = pretrain(args, work, "pilot", args.pilot_steps, options)
     from runs.checkpoint import WEIGHTS  # imports MindSpore
@@ -128,15 +128,15 @@ def train_peer(
     command += ["--until", str(start + 60 * minutes), "--output", str(weights)]
     for option, value in settings.items():
         command += [f"--{option}", str(value)]
-    told = json.loads(run(command + ["--compile"] * (not args.peer_eager)).splitlines()[-1])
-    return Trained(name, weights, told["steps"], told["tokens"], (time.time() - start) / 60)
+    measured = json.loads(run(command + ["--compile"] * (not args.peer_eager)).splitlines()[-1])
+    return Trained(name, weights, measured["steps"], measured["tokens"], (time.time() - start) / 60)
 
 
 def run(command: list[str]) -> str:
     """Run a contender; returns what it printed.
 
     Raises:
-        UserError: it failed; its last words are told.
+        UserError: it failed; its last words are quoted.
     """
     done = subprocess.run([sys.executable, *command], capture_output=True, encoding="utf-8")
     if done.returncode != 0:

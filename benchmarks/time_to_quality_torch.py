@@ -20,11 +20,11 @@ from torch import nn
 from benchmarks.train_step_torch import Llama
 from corpus.token_file import TokenFile, open_split
 from corpus.vocabulary import tokenizer_for
-from model.config import ModelConfig
+from model.config import ATTENTION_MATRICES, ModelConfig
 from recipe import load_recipe
 
 TIMED = 30
-"""The last steps whose median time tells how many more fit."""
+"""The last steps whose median time shows how many more fit."""
 
 
 def main() -> None:
@@ -117,7 +117,7 @@ def our_name(name: str) -> str:
     if not name.startswith("blocks."):
         return name
     _, layer, part, weight = name.split(".")
-    room = "attention." if part in ("wq", "wk", "wv", "wo") else "feed_forward."
+    room = "attention." if part in ATTENTION_MATRICES else "feed_forward."
     return f"layers.{layer}.{'' if part.endswith('norm') else room}{part}.{weight}"
 
 

@@ -94,7 +94,8 @@ def main() -> None:
     for _ in range(shape.steps + WARM_UP):
         start = time.perf_counter()
         for _ in range(shape.accumulate):
-            loss = loss_fn(tokens, targets) / shape.accumulate
+            with torch.autocast("cpu", torch.bfloat16, enabled=shape.dtype == "bfloat16"):
+                loss = loss_fn(tokens, targets) / shape.accumulate
             loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -104,6 +105,7 @@ def main() -> None:
     median = sorted(times[WARM_UP:])[shape.steps // 2]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     name = f"PyTorch {torch.__version__} {'compiled' if shape.compile else 'eager'}"
+    name += ", bfloat16" * (shape.dtype == "bfloat16")
     print(json.dumps({"name": name, "seconds": median, "peak_gib": peak}))
 
 

@@ -22,7 +22,7 @@ def with_passages(messages: Sequence[Message], passages: Sequence[str]) -> list[
     if not passages:
         return list(messages)
     lines = [f"[{number}] {' '.join(text.split())}" for number, text in enumerate(passages, 1)]
-    told = "\n".join([HEADING, *lines])
+    notes = "\n".join([HEADING, *lines])
     if messages and messages[0].role == SYSTEM:
-        return [Message(SYSTEM, f"{messages[0].content}\n{told}"), *messages[1:]]
-    return [Message(SYSTEM, told), *messages]
+        return [Message(SYSTEM, f"{messages[0].content}\n{notes}"), *messages[1:]]
+    return [Message(SYSTEM, notes), *messages]

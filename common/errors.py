@@ -1,4 +1,4 @@
-"""Errors that a user can mend, told in one sentence."""
+"""Errors that a user can correct, each said in one sentence."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ ERRORS_FILE = "BABY_LLAMA_ERRORS_FILE"
 
 
 class UserError(Exception):
-    """Bad input or set-up. The message says what is wrong, where, and how to mend it."""
+    """Bad input or set-up. The message says what is wrong, where, and how to correct it."""
 
 
 def run_main(main: Callable[[], int]) -> None:

@@ -12,7 +12,7 @@ def new_figure(width: float, height: float = 5):
 
     Labels must be English: the fonts that come with matplotlib have no Chinese characters.
     """
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its list of fonts
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports its list of fonts
     # Slow to import. A figure without pyplot needs no display.
     from matplotlib.figure import Figure
 

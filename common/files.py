@@ -17,13 +17,18 @@ IMPOSSIBLE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENA
 ADVICE = (
     (
         (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-        "free or change the disk and run again, nothing written before is lost",
+        "make room or use another disk, and run again; what was written before is not lost",
     ),
     ((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that you may write to"),
-    ((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder must be; choose another path"),
+    ((errno.ENOTDIR, errno.EEXIST), "a file is where a folder is needed; choose another path"),
     (IMPOSSIBLE, "choose another path"),
 )
 """What to do about an error of the system, by its number."""
+
+
+def user_path(text: str) -> Path:
+    """A path as a user writes it: `~` is the home folder, also where no shell has seen it."""
+    return Path(text).expanduser()
 
 
 @contextlib.contextmanager
@@ -77,7 +82,7 @@ def disk_errors(path: PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # numpy's tofile tells a full disk without its number.
+        # numpy's tofile reports a full disk without its number.
         number = error.errno or (errno.ENOSPC if type(error) is OSError else None)
         advice = next((words for numbers, words in ADVICE if number in numbers), None)
         if advice is None or (number in IMPOSSIBLE and not _is_about(error, Path(path))):

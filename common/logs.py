@@ -11,7 +11,7 @@ from tqdm import tqdm
 class _DiskMayFill(logging.Handler):
     """A handler that outlives a full disk, and says so once."""
 
-    told = False
+    reported = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
         """Go on after an error of the disk; a reader that has gone ends the program."""
@@ -20,8 +20,8 @@ class _DiskMayFill(logging.Handler):
             raise
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self.told:
-            self.told = True
+        elif not self.reported:
+            self.reported = True
             with contextlib.suppress(OSError):
                 print(f"log: {error.strerror}; lines may be missing", file=sys.stderr)
 

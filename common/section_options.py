@@ -2,7 +2,7 @@
 
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -15,6 +15,7 @@ from common.sections import (
     field_names,
     field_types,
     section_in,
+    sections_in,
     summary,
     update_values,
 )
@@ -84,10 +85,10 @@ def apply_option(section: type, values: dict[str, Any], option: Option) -> None:
     *path, name = option.name.split(".")
     inner, present = section, values
     for part in path:
-        inner = section_in(field_types(inner)[part])
+        inner = section_in(field_types(inner)[part], present.get(part))
         present = present.get(part) or default_values(inner)
-    kind = field_types(inner)[name]
-    given = _read_text(kind, option)
+    kind = field_types(inner).get(name)  # None: a field of another kind, refused below
+    given = _read_text(kind, option) if kind else option.text
     if option.adds:
         if get_origin(kind) is not list:
             raise UserError(f"option --{option.name}+ adds to a list; {option.name} is not a list")
@@ -96,6 +97,16 @@ def apply_option(section: type, values: dict[str, Any], option: Option) -> None:
     for part in reversed(path):
         given = {part: given}
     update_values(section, values, given)
+
+
+def apply_options(section: type, values: dict[str, Any], options: Iterable[Option]) -> None:
+    """Apply options in their order; those that choose a kind come first, whose fields others are.
+
+    Raises:
+        UserError: as `apply_option`.
+    """
+    for option in sorted(options, key=lambda option: not option.name.endswith(".kind")):
+        apply_option(section, values, option)
 
 
 def format_help(
@@ -133,13 +144,15 @@ def _read_text(kind: Any, option: Option) -> Any:
 def _field_help(section: type, values: dict[str, Any], prefix: str = "") -> Iterator[str]:
     docs, kinds = field_docs(section), field_types(section)
     yield from ["", f"{summary(section)}:"]
-    inner = {name: section_in(kind) for name, kind in kinds.items()}
+    inner = {name: sections_in(kind) for name, kind in kinds.items()}
     for name in (name for name in kinds if not inner[name]):
         shown = f" (default: {write_flow(values[name])})" if name in values else " (required)"
         yield from _entry(f"--{prefix}{name} {_placeholder(kinds[name])}", docs[name] + shown)
     for name in (name for name in kinds if inner[name]):
-        present = values[name] or default_values(inner[name])
-        yield from _field_help(inner[name], present, f"{prefix}{name}.")
+        for one in inner[name]:
+            is_present = values[name] and one is section_in(kinds[name], values[name])
+            present = values[name] if is_present else default_values(one)
+            yield from _field_help(one, present, f"{prefix}{name}.")
 
 
 def _placeholder(kind: Any) -> str:

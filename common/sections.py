@@ -2,6 +2,7 @@
 
 A section is a dataclass; its fields are numbers, texts, lists, mappings or further sections, and
 the docstring below a field describes it. A field `X | None` may be null, also where X is a section.
+Of a field `X | Y` of several sections, the value of their first field, `kind`, says which it holds.
 """
 
 import dataclasses
@@ -38,8 +39,9 @@ def field_types(section: type) -> dict[str, Any]:
 
 
 def field_docs(section: type) -> dict[str, str]:
-    """The docstring of each field of a section, in one line."""
-    docs = docstring_parser.parse_from_object(section).params
+    """The docstring of each field of a section, in one line; a section has those of its bases."""
+    bases = [base for base in reversed(section.__mro__) if dataclasses.is_dataclass(base)]
+    docs = [param for base in bases for param in docstring_parser.parse_from_object(base).params]
     return {param.arg_name: " ".join(param.description.split()) for param in docs}
 
 
@@ -54,17 +56,33 @@ def alternatives(kind: Any) -> list[Any]:
     return list(typing.get_args(kind)) if union else [kind]
 
 
-def section_in(kind: Any) -> type | None:
-    """The section that a field holds, also one that may be null; None: it holds a value."""
-    return next(filter(dataclasses.is_dataclass, alternatives(kind)), None)
+def sections_in(kind: Any) -> list[type]:
+    """The sections that a field may hold; none of a field that holds a value."""
+    return [choice for choice in alternatives(kind) if dataclasses.is_dataclass(choice)]
+
+
+def section_in(kind: Any, values: Any = None) -> type | None:
+    """The section that a field holds, also one that may be null; None: it holds a value.
+
+    Of several, that whose kind is the one in the plain `values`, or the first.
+    """
+    sections = sections_in(kind)
+    given = values.get("kind") if isinstance(values, dict) else None
+    named = [section for section in sections if given in kinds_of(section)]
+    return next(iter(named or sections), None)
+
+
+def kinds_of(section: type) -> tuple[str, ...]:
+    """The values that a section's field `kind` may have."""
+    return typing.get_args(field_types(section).get("kind"))
 
 
 def field_names(section: type) -> Iterator[str]:
-    """Dotted names of all sections and fields within a section."""
+    """Dotted names of all sections and fields within a section, each once."""
     for name, kind in field_types(section).items():
         yield name
-        if inner := section_in(kind):
-            yield from (f"{name}.{field}" for field in field_names(inner))
+        inner = [found for one in sections_in(kind) for found in field_names(one)]
+        yield from (f"{name}.{field}" for field in dict.fromkeys(inner))
 
 
 def default_values(section: type) -> dict[str, Any]:
@@ -94,12 +112,31 @@ def update_values(
     kinds = field_types(section)
     check_names("field ", [f"{where}{name}" for name in given], [where + name for name in kinds])
     for name, value in given.items():
-        inner = section_in(kinds[name])
+        inner = section_in(kinds[name], values.get(name))
         if inner and isinstance(value, dict):
-            values[name] = values.get(name) or default_values(inner)
-            update_values(inner, values[name], value, f"{where}{name}.")
+            present = values.get(name) or default_values(inner)
+            if len(sections_in(kinds[name])) > 1:
+                kind = value.get("kind", present["kind"])
+                if kind != present["kind"]:  # of another kind nothing stays
+                    inner = section_of_kind(kinds[name], kind, where + name)
+                    present = default_values(inner)
+                _check_fields_of_kind(inner, value, kind, where + name)
+            values[name] = present
+            update_values(inner, present, value, f"{where}{name}.")
         else:
             values[name] = read_value(kinds[name], value, where + name)
+
+
+def section_of_kind(field: Any, kind: Any, where: str) -> type:
+    """The section of a kind, of those that a field may hold.
+
+    Raises:
+        UserError: there is none; the sentence lists the kinds.
+    """
+    sections = {name: section for section in sections_in(field) for name in kinds_of(section)}
+    if kind not in sections:
+        raise UserError(f"{where}.kind is {kind}; it must be one of {', '.join(sections)}")
+    return sections[kind]
 
 
 def read_value(kind: Any, value: Any, where: str) -> Any:
@@ -112,7 +149,7 @@ def read_value(kind: Any, value: Any, where: str) -> Any:
     for choice in choices:
         if _fits(choice, value):
             return _convert(choice, value, where)
-    allowed = " or ".join(_words(choice) for choice in choices)
+    allowed = " or ".join(dict.fromkeys(_words(choice) for choice in choices))
     unquoted = str in choices and isinstance(value, bool | int | float | datetime.date)
     hint = f"; write '{value}' in quotation marks if that is meant" if unquoted else ""
     spelled = write_flow(value) if value is None or isinstance(value, bool) else value
@@ -196,11 +233,21 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
-    section = section_in(kind)
+    section = section_in(kind, value)
     if section and value is not None:
         return build_section(section, value, f"{where}.")
     (item,) = typing.get_args(kind) if typing.get_origin(kind) is list else (None,)
     return [_build(item, one, where) for one in value] if item else value
+
+
+def _check_fields_of_kind(section: type, given: dict[Any, Any], kind: str, where: str) -> None:
+    known = list(field_types(section))
+    for name in given:
+        if name not in known:
+            raise UserError(
+                f"field {where}.{name} is unknown for {where}.kind {kind}; its fields are "
+                f"{', '.join(known)}"
+            )
 
 
 def _words(kind: Any) -> str:

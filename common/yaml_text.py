@@ -1,4 +1,4 @@
-"""YAML as people write it: a key never stands twice, and 6e-4 is a number."""
+"""YAML as people write it: a key never appears twice, and 6e-4 is a number."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 first = seen[key.value]
                 where = f"in line {line}" if first == line else f"in lines {first} and {line}"
-                raise yaml.YAMLError(f"{key.value} stands twice, {where}; keep one of them")
+                raise yaml.YAMLError(f"{key.value} appears twice, {where}; keep one of them")
             if isinstance(key, yaml.ScalarNode):
                 seen[key.value] = line
         return node

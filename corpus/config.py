@@ -36,7 +36,7 @@ joined by a line break; for examples the keys of prompt and answer, docs/chat.md
     weight: float = 1.0
     """times that each document is written to the training file, on average; 0.5: every other one"""
     encoding: str = "utf-8"
-    """of text files, for example gb18030"""
+    """encoding of text files, for example gb18030"""
 
     def __post_init__(self):
         """Expand `~`; reject a weight that writes nothing, and an unknown encoding.
@@ -53,6 +53,31 @@ joined by a line break; for examples the keys of prompt and answer, docs/chat.md
                 f"data.sources: encoding {self.encoding!r} is not known to Python; "
                 "use for example utf-8, gb18030 or utf-16"
             ) from error
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """Documents that a trained model finds worst are left out of the training file."""
+
+    run: str
+    """run directory whose model scores the documents, such as out/demo"""
+    kind: Literal["perplexity"] = "perplexity"
+    """perplexity: a document is the better the more probable the run finds its text"""
+    keep: float = 0.8
+    """share of the documents that stays"""
+    per_source: bool = True
+    """true: this share of each source; false: of all together, where a source may lose most"""
+
+    def __post_init__(self):
+        """Expand `~`; reject values out of range.
+
+        Raises:
+            ValueError: names the field.
+        """
+        object.__setattr__(self, "run", os.path.expanduser(self.run))
+        if not self.run:
+            raise ValueError("data.filter.run is empty; it must name a run, such as out/demo")
+        check_range("data.filter.keep", self.keep, "(0, 1]")
 
 
 @dataclass(frozen=True)
@@ -73,9 +98,9 @@ vocabulary, else human_assistant; question_answer takes few ids in Chinese"""
     """rules that each document passes, in order, such as {rule: length, min: 10}; \
 docs/cleaning.md lists all"""
     augment_delete: float = 0.0
-    """sft: share of the ids of instructions that are left out, others in each epoch"""
+    """sft: share of the ids of instructions that are left out; each epoch leaves out others"""
     augment_repeat: float = 0.0
-    """sft: share of the ids of instructions that are said twice"""
+    """sft: share of the ids of instructions that are repeated"""
     augment_documents: str = ""
     """folder of .txt and .md files; the passages that fit a question best are put before it, as \
 serve.py --documents does; empty: none"""
@@ -86,6 +111,8 @@ serve.py --documents does; empty: none"""
 shares most of its text (near)"""
     dedup_threshold: float = 0.6
     """near: least Jaccard similarity of the sets of 5-character pieces"""
+    filter: FilterConfig | None = None
+    """text: quality filter such as {kind: perplexity, run: out/demo, keep: 0.8}; null: none"""
     val_fraction: float = 0.005
     """share of documents held out, chosen by a hash of their text; of examples, by a hash of the \
 prompt"""
@@ -96,7 +123,7 @@ prompt"""
     executor: Literal["process", "ray"] = "process"
     """where they run: processes of this machine, or tasks of a Ray cluster"""
     seed: int = 1337
-    """of the order of the documents, and of what a weight with a fraction repeats or leaves out"""
+    """seed of the order of the documents, and of the choice that a fractional weight makes"""
     part: str = "0/1"
     """share of the work that this command does, such as 3/16 (of the parts 0/16 to 15/16), where \
 a cluster starts it many times; docs/data_at_scale.md shows how"""
@@ -112,6 +139,10 @@ a cluster starts it many times; docs/data_at_scale.md shows how"""
             raise ValueError("data.dir is empty; it must name a folder, such as data")
         for name, interval in RANGES.items():
             check_range(f"data.{name}", getattr(self, name), interval)
+        if self.filter and self.kind != "text":
+            raise ValueError(
+                f"data.filter is for text to pretrain on; data.kind is {self.kind}: set it to null"
+            )
         if self.augment_documents and self.kind == "text":
             raise ValueError("data.augment_documents is for dialogues; data.kind is text")
         part = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", self.part)

@@ -26,14 +26,14 @@ from corpus.example_file import (
 from corpus.example_stages import BYTES, Rendering, clean_examples, render_examples
 from corpus.executors import open_executor
 from corpus.manifest import SourceCounts
-from corpus.packing import copy_duplicates_report
+from corpus.packing import copy_lists
 from corpus.passages import PassageIndex
-from corpus.pipeline import SHARD_BYTES, Shard, clean_sources, find_repeats, read_sources
+from corpus.pipeline import SHARD_BYTES, clean_sources, find_repeats, read_sources
 from corpus.ragged import Ragged
 from corpus.report import Report
 from corpus.shuffle import shard_path
 from corpus.sources import find_sources, inputs_key, stage_keys
-from corpus.stages import SPLITS
+from corpus.stages import SPLITS, Shard
 from corpus.workspace import Build, Unfinished, open_workspace
 from tokenizer.config import TokenizerConfig
 
@@ -50,7 +50,7 @@ def build_examples(
         Unfinished: the rest is for other parts of the work, as `data.part` shares it out.
     """
     sources = find_sources(data)
-    Cleaner(data.cleaning)  # a wrong rule is told before anything is read
+    Cleaner(data.cleaning)  # a wrong rule is refused before anything is read
     fingerprint = template.fingerprint
     if data.augment_documents:
         documents = PassageIndex.open(data.augment_documents).fingerprint
@@ -58,7 +58,7 @@ def build_examples(
     key = inputs_key(tokenizer_config, data, sources, fingerprint)
     if report := _finished(data, key, template):
         return report
-    keys = stage_keys(tokenizer_config, data, sources, fingerprint, SHARD_BYTES)
+    keys = stage_keys(tokenizer_config, data, sources, (fingerprint, None), SHARD_BYTES)
     reads = [(f"read:{index}", f"clean:{index}") for index in range(len(sources))]
     with (
         open_workspace(Path(data.dir), keys, [("tokens", "write"), *reads], data.part) as work,
@@ -67,9 +67,9 @@ def build_examples(
         run = Build(data, [source.name for source in sources], work, perform)
         counts = [SourceCounts(name) for name in run.names]
         shards = read_sources(run, sources, template.tokenizer, counts)
-        shards = clean_sources(run, shards, counts, clean_examples)
-        dedup = find_repeats(run, shards)
-        sums = _render(run, shards, dedup, template, counts)
+        shards, _ = clean_sources(run, shards, counts, clean_examples)
+        removed = find_repeats(run, shards)
+        sums = _render(run, shards, removed, template, counts)
         written = _write(run, shards, template)
         if not data.part.startswith("0/"):
             raise Unfinished("all stages are finished; part 0 puts the files in their place")
@@ -90,7 +90,7 @@ def _finished(data: DataConfig, key: str, template: ChatTemplate) -> Report | No
 def _render(
     run: Build,
     shards: Sequence[Shard],
-    dedup: Path | None,
+    removed: Path | None,
     template: ChatTemplate,
     counts: list[SourceCounts],
 ) -> dict[str, list[SourceCounts]]:
@@ -108,7 +108,7 @@ def _render(
             data.augment_documents,
             data.augment_passages,
         )
-        arguments = (shard.path, shard.first, dedup, (folder, number), options)
+        arguments = (shard.path, shard.first, removed, (folder, number), options)
         task = (f"{number:06d}", shard.n_bytes, render_examples, *arguments)
         tasks.append(run.work.task("tokens", *task))
     results = run.run("tokens", tasks)
@@ -224,7 +224,7 @@ def _publish(
                 os.replace(made, folder / name)
         if run.data.kind != "task":
             keys_path(folder, split).unlink(missing_ok=True)
-    copy_duplicates_report(run)
+    copy_lists(run)
     template.save(folder)
     fsync_folder(folder)
     for split in reversed(SPLITS):

@@ -68,16 +68,16 @@ class Rendering:
 
 
 def render_examples(
-    source: Path, first: int, dedup: Path | None, output: tuple[Path, int], options: Rendering
+    source: Path, first: int, removed: Path | None, output: tuple[Path, int], options: Rendering
 ) -> dict[str, Any]:
     """Write the sequences of a shard of examples, in their order, by split.
 
     Of each split: `<shard>` with the ids of the sequences, `-kinds` with the kind of each id,
     `-keys` with the answer keys of tasks. `first` is the number of the shard's first example,
-    `dedup` the folder of the removals; `output` is a folder and the number of the shard.
+    `removed` the folder of the removals; `output` is a folder and the number of the shard.
     """
     shard = Ragged(f"{source}-examples", BYTES)
-    kept = kept_positions(dedup, first, len(shard))
+    kept = kept_positions(removed, first, len(shard))
     repeats = copies(kept + first, options.weight, options.seed).tolist()
     rendered = {split: _Rendered(options) for split in SPLITS}
     unweighted = np.zeros(len(COUNTED), np.int64)

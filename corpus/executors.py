@@ -64,10 +64,11 @@ def open_executor(name: str, workers: int) -> Iterator[Perform]:
         with _process_pool(workers) as perform_tasks:
             yield perform_tasks
     else:
-        yield _in_process
+        yield in_process
 
 
-def _in_process(tasks: Sequence[Task]) -> Iterator[Task]:
+def in_process(tasks: Sequence[Task]) -> Iterator[Task]:
+    """Perform tasks here, one after the other."""
     for task in tasks:
         perform(task)
         yield task
@@ -81,7 +82,7 @@ def _process_pool(workers: int) -> Iterator[Perform]:
 
     def perform_tasks(tasks: Sequence[Task]) -> Iterator[Task | None]:
         if len(tasks) < 2 or sum(task.n_bytes for task in tasks) < POOL_BYTES:
-            yield from _in_process(tasks)
+            yield from in_process(tasks)
             return
         pending = {pool.submit(perform, task): task for task in tasks}
         try:
@@ -95,7 +96,7 @@ def _process_pool(workers: int) -> Iterator[Perform]:
         except BrokenProcessPool as error:
             names = ", ".join(task.name for task in list(pending.values())[:workers])
             raise UserError(
-                f"a worker process was killed, perhaps for want of memory, at one of: {names}; "
+                f"a worker process was killed, perhaps because memory ran out, at one of: {names}; "
                 "what is finished is kept, so run the same command again with fewer data.workers"
             ) from error
 
@@ -159,7 +160,7 @@ def _ray(workers: int) -> Iterator[Perform]:
                     name = running[reference].name
                     raise UserError(
                         f"Ray lost the work on {name} ({type(error).__name__}); what is finished "
-                        "is kept, so mend the cluster and run the same command again"
+                        "is kept, so repair the cluster and run the same command again"
                     ) from error
                 yield running.pop(reference)
 

@@ -157,7 +157,7 @@ def _decodes(head: bytes, encoding: str) -> bool:
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """UTF-16 that no byte-order mark tells of: what it gives is common text, and UTF-8 is not."""
+    """UTF-16 that no byte-order mark announces: what it gives is common text, and UTF-8 is not."""
     if len(head) < 4 or (_decodes(head, "utf-8") and b"\0" not in head):
         return None
     for name in ("utf-16-le", "utf-16-be"):

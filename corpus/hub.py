@@ -170,6 +170,6 @@ def _fetch_one(
     if size != file.size or (file.sha256 and sha256_file(target) != file.sha256):
         target.unlink(missing_ok=True)
         raise UserError(
-            f"{file.path} of {client.name} did not come as the hub lists it ({file.size:,} bytes, "
-            "SHA-256 checked); it is deleted, run again"
+            f"{file.path} of {client.name} is not as the hub lists it ({file.size:,} bytes, "
+            "SHA-256 checked); it was deleted, so run again"
         )

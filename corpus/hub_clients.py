@@ -19,7 +19,7 @@ class RemoteFile:
     path: str
     size: int
     sha256: str | None = None
-    """None where the hub does not tell it"""
+    """None where the hub does not give it"""
 
 
 class HubClient(ABC):
@@ -57,7 +57,7 @@ class HubClient(ABC):
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"cannot fetch {what} of {self.name} ({type(error).__name__}: {reason}); check "
-                "name, revision and network, then run again: what came is kept"
+                "name, revision and network, then run again: what was fetched is kept"
             ) from error
 
 
@@ -99,7 +99,7 @@ class HuggingFace(HubClient):
 class ModelScope(HubClient):
     """ModelScope, or the endpoint that its own environment variables name.
 
-    It tells of no commits. A hash over its list of files, with their SHA-256, stands for one.
+    It lists no commits. A hash over its list of files, with their SHA-256, takes the place of one.
     """
 
     def listing(self, revision: str | None) -> tuple[str, list[RemoteFile]]:

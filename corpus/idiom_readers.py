@@ -170,7 +170,7 @@ def read_chain_task(
 ) -> Iterator[Example]:
     """A word is asked; the key names the character to begin with, and all words that do.
 
-    It also tells whether games of the training split never ask that character.
+    It also says whether games of the training split never ask that character.
     """
     idioms = read_idioms(file, source, val_fraction)
     for word in idioms.explanations:
@@ -185,10 +185,14 @@ def read_chain_task(
 def read_explain_task(
     file: InputFile, source: SourceConfig, val_fraction: float
 ) -> Iterator[Example]:
-    """A word is asked; the key holds its explanation."""
+    """A word is asked; the key holds its explanation, and another word's as long as that."""
     idioms = read_idioms(file, source, val_fraction)
+    of_length = defaultdict(list)
+    for _, text in idioms.explained():
+        of_length[len(text)].append(text)
     for word, text in idioms.explained():
         key = {"task": "explain", "word": word, "answers": [text]}
+        key["other"] = pick(of_length[len(text)], "other", word)
         prompt = [Message(USER, EXPLAIN.format(word))]
         yield Example(prompt, key=key, held_out=word in idioms.held_out)
 
@@ -200,6 +204,6 @@ def read_guess_task(
     """An explanation is given; the key holds its word."""
     idioms = read_idioms(file, source, val_fraction)
     for word, text in idioms.explained():
-        key = {"task": "guess", "word": word, "answers": [word]}
+        key = {"task": "guess", "word": word, "meaning": text, "answers": [word]}
         prompt = [Message(USER, GUESS.format(text))]
         yield Example(prompt, key=key, held_out=word in idioms.held_out)

@@ -68,7 +68,7 @@ class InputFile:
         self._note(f"{self.path}: {reason}; {remedy}")
 
     def without_nul(self, text: str) -> str:
-        """The text without NUL characters, which broken disks and programs leave; told once."""
+        """The text without NUL characters, which broken disks and programs leave; said once."""
         if "\0" not in text:
             return text
         if not self._held_nul:
@@ -89,7 +89,7 @@ class InputFile:
             with open(self.path, "rb") as stream:
                 head = stream.read(HEAD_BYTES)
         except OSError:
-            return True  # reading it will tell
+            return True  # reading it will show
         found = None if head.startswith(signature) else foreign_bytes(head)
         if found:
             self._refuse(found)

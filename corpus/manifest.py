@@ -18,7 +18,7 @@ CUT_RULE = "; of a document of more than a tenth of the corpus, its end"
 class SourceCounts:
     """What one source gave to one token file; a document of weight 2 counts twice.
 
-    The training file's also tell of the whole source, both splits together: `skipped` and what
+    The training file's also describe the whole source, both splits together: `skipped` and what
     follows it.
     """
 
@@ -41,6 +41,8 @@ class SourceCounts:
     """documents that passed the cleaning rules"""
     unique: int = 0
     """documents left after deduplication"""
+    filtered: int = 0
+    """documents of these that data.filter dropped"""
 
     def __add__(self, other: "SourceCounts") -> "SourceCounts":
         """Add the counts, under the name of the first."""
@@ -80,6 +82,8 @@ class Manifest:
     """empty: all ids are in `<name>.bin`"""
     commits: dict[str, str] = field(default_factory=dict)
     """of the sources that were fetched from a hub, by path"""
+    scored_by: dict[str, Any] | None = None
+    """run, step and fingerprint of the model that data.filter scored documents with; None: none"""
     format_version: int = FORMAT_VERSION
 
     def save(self, token_path: str | Path) -> None:

@@ -7,6 +7,7 @@ its own, as are the ids that fill a row. Rotary positions are relative and need 
 """
 
 import bisect
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,34 @@ def _best_fit(numbers: np.ndarray, lengths: np.ndarray, row_len: int) -> list[li
     return rows
 
 
+def next_is(mask: np.ndarray) -> np.ndarray:
+    """For each id of a sequence, (N,) float32, 1 where the next one is in the mask.
+
+    After its last id stands another sequence, which it does not predict.
+    """
+    return np.append(mask[1:], False).astype(np.float32)
+
+
+def lay_out(
+    sequences: Iterable[tuple[np.ndarray, np.ndarray]], seq_len: int, pad_id: int
+) -> tuple[np.ndarray, ...]:
+    """Lay sequences of ids and weights, both (N,), side by side in a row.
+
+    Returns tokens, targets, weight and segment_ids, each (T,); segments count the sequences from
+    0, and what fills the row is one more. Of T + 1 ids the last is a target only.
+    """
+    ids = np.full(seq_len + 1, pad_id, np.int32)
+    weight = np.zeros(seq_len + 1, np.float32)
+    segments = np.zeros(seq_len + 1, np.int32)
+    end = count = 0
+    for found, own in sequences:
+        begin, end = end, end + len(found)
+        ids[begin:end], weight[begin:end], segments[begin:end] = found, own, count
+        count += 1
+    segments[end:] = count
+    return ids[:-1], ids[1:], weight[:-1], segments[:-1]
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Noise in what is said to the model, never in its answers or in the template.
@@ -115,7 +144,7 @@ def name_too_long(file: ExampleFile, numbers: np.ndarray) -> str:
     """The end of a sentence that counts the examples that are left out, and names some of them."""
     if not len(numbers):
         return ""
-    lengths = file.lengths().sum(axis=1)
+    lengths = file.lengths().max(axis=1)
     named = ", ".join(
         f"{number} of {file.source(number)} ({lengths[number]:,} ids)" for number in numbers[:NAMED]
     )
@@ -147,6 +176,7 @@ class PackedRows:
         """
         self.file, self.seq_len, self.pad_id, self.seed = file, seq_len, pad_id, seed
         self.augmentation, self.source = augmentation, source
+        self.row_len = seq_len + 1
         self._first_rows = [0]
         self._plan: tuple[int, RowPlan] | None = None
 
@@ -175,8 +205,8 @@ class PackedRows:
             if self.source is not None:
                 # What is longer than a row is left out.
                 others = self.file.source_numbers != self.source
-                lengths = np.where(others, self.seq_len + 2, lengths)
-            plan = plan_rows(lengths, self.seq_len + 1, self.seed, epoch)
+                lengths = np.where(others, self.row_len + 1, lengths)
+            plan = plan_rows(lengths, self.row_len, self.seed, epoch)
             self._plan = epoch, plan
         return self._plan[1]
 
@@ -191,20 +221,11 @@ class PackedRows:
     def row(self, position: int) -> tuple[np.ndarray, ...]:
         """tokens, targets, loss_weight and segment_ids of the row at a position."""
         epoch, index = self.place(position)
-        ids = np.full(self.seq_len + 1, self.pad_id, np.int32)
-        weight = np.zeros(self.seq_len + 1, np.float32)
-        segments = np.full(self.seq_len + 1, -1, np.int32)
-        end = segment = 0
+        sequences = []
         for number in self.plan(epoch).row(index).tolist():
-            for found, kinds in self.sequences(number, epoch):
-                begin, end = end, end + len(found)
-                ids[begin:end], segments[begin:end] = found, segment
-                weight[begin:end] = kinds == ANSWER
-                # A sequence is not told by what stands before it in the row.
-                weight[begin] = 0
-                segment += 1
-        segments[end:] = segment
-        return ids[:-1], ids[1:], weight[1:], segments[:-1]
+            for ids, kinds in self.sequences(number, epoch):
+                sequences.append((ids, next_is(kinds == ANSWER)))
+        return lay_out(sequences, self.seq_len, self.pad_id)
 
     def sequences(self, number: int, epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Ids and kinds of the sequences of an example, as this epoch says them."""

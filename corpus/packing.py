@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import UserError
 from common.files import atomic_open, fsync_folder
 from corpus.dedup.report import REPORT_NAME
+from corpus.filter_stage import FILTERED_NAME
 from corpus.manifest import CUT_RULE, SPLIT_RULE, FilePart, Manifest, SourceCounts
 from corpus.report import Report
 from corpus.shuffle import gather_bucket
@@ -112,7 +113,7 @@ def publish(run: Build, tokens: Tokens, written: dict[str, dict[str, Any]], key:
         for file in files:
             _move(made / file, folder)
         _delete_others(folder, NAMES[split], files)
-    copy_duplicates_report(run)
+    copy_lists(run)
     if run.work.path("vocabulary", MODEL_NAME).is_file():
         tokens.tokenizer.save(folder)
     fsync_folder(folder)
@@ -123,13 +124,14 @@ def publish(run: Build, tokens: Tokens, written: dict[str, dict[str, Any]], key:
     return Report(manifests["train"], manifests["val"], up_to_date=False)
 
 
-def copy_duplicates_report(run: Build) -> None:
-    """Lay the list of removed documents beside the files, if there is one."""
-    target = Path(run.data.dir) / REPORT_NAME
-    target.unlink(missing_ok=True)
-    if (report := run.work.path("dedup", REPORT_NAME)).is_file():
-        with atomic_open(target) as file, open(report, "rb") as found:
-            shutil.copyfileobj(found, file)
+def copy_lists(run: Build) -> None:
+    """Lay the lists of removed documents beside the files, where there are any."""
+    for stage, name in (("dedup", REPORT_NAME), ("filter", FILTERED_NAME)):
+        target = Path(run.data.dir) / name
+        target.unlink(missing_ok=True)
+        if stage in run.work.folders and (found := run.work.path(stage, name)).is_file():
+            with atomic_open(target) as file, open(found, "rb") as lines:
+                shutil.copyfileobj(lines, file)
 
 
 def _manifest(
@@ -156,6 +158,7 @@ def _manifest(
         sources=tokens.counts[split],
         parts=parts,
         commits=run.commits,
+        scored_by=run.scored_by,
     )
 
 

@@ -1,4 +1,4 @@
-"""From raw corpora to token files, stage by stage: read, clean, dedup, tokenise, pack.
+"""From raw corpora to token files, stage by stage: read, clean, dedup, filter, tokenise, pack.
 
 A stage is a list of tasks, each a pure function of its input files; the stages hand each other
 shards, which are files in the work folder. So a stage runs in one process or many, here or on a
@@ -8,7 +8,6 @@ cluster, and a run that was killed goes on where it was, always with the same ou
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from corpus.cleaning.report import CleaningReport
 from corpus.config import DataConfig
 from corpus.dedup_stage import remove_repeats
 from corpus.executors import open_executor
+from corpus.filter_stage import TextScorer, filter_texts
 from corpus.manifest import SourceCounts
 from corpus.packing import Tokens, pack, publish
 from corpus.report import Report, format_mixture, split_notes, write_cleaning_report
@@ -25,6 +25,7 @@ from corpus.sources import Source, commits_of, find_sources, inputs_key, stage_k
 from corpus.split import Split
 from corpus.stages import (
     SPLITS,
+    Shard,
     Tokenising,
     clean_shard,
     count_removed,
@@ -46,21 +47,12 @@ CERTAIN_SHARE = 0.9
 small for certain."""
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A file of documents of one source, on its way through the stages."""
-
-    source: int
-    path: Path
-    documents: int
-    n_bytes: int
-    is_text: bool
-    first: int = 0
-    """number of its first document in the corpus"""
-
-
-def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
+def build(
+    tokenizer_config: TokenizerConfig, data: DataConfig, scorer: TextScorer | None = None
+) -> Report:
     """Make the token files of a recipe in `data.dir`, unless they are there and up to date.
+
+    `scorer` is what `data.filter` names.
 
     Memory is that of the shards at hand; what grows with the corpus is a few bytes a document.
     The old files stay whole until the new ones are complete.
@@ -70,26 +62,31 @@ def build(tokenizer_config: TokenizerConfig, data: DataConfig) -> Report:
             vocabulary or for a validation split, or the disk is full.
         Unfinished: the rest is for other parts of the work, as `data.part` shares it out.
     """
+    assert (scorer is None) == (data.filter is None), "data.filter needs its scorer"
     sources = find_sources(data)
-    Cleaner(data.cleaning)  # a wrong rule is told before anything is read
+    Cleaner(data.cleaning)  # a wrong rule is refused before anything is read
     given = tokenizer_for(tokenizer_config, data) if tokenizer_config.path else None
-    key = inputs_key(tokenizer_config, data, sources, given and given.fingerprint)
+    fingerprints = given and given.fingerprint, scorer and scorer.fingerprint
+    key = inputs_key(tokenizer_config, data, sources, *fingerprints)
     if report := _finished(tokenizer_config, data, key):
         return report
-    keys = stage_keys(tokenizer_config, data, sources, given and given.fingerprint, SHARD_BYTES)
+    keys = stage_keys(tokenizer_config, data, sources, fingerprints, SHARD_BYTES)
     with (
         open_workspace(Path(data.dir), keys, _replaced(sources), data.part) as work,
         open_executor(data.executor, data.workers) as perform,
     ):
-        run = Build(data, [s.name for s in sources], work, perform, commits_of(sources))
+        names = [source.name for source in sources]
+        run = Build(data, names, work, perform, commits_of(sources), scorer and scorer.describe())
         counts = [SourceCounts(name) for name in run.names]
         shards = read_sources(run, sources, given, counts)
-        shards = clean_sources(run, shards, counts)
-        if given is None and data.dedup != "none":
+        shards, reports = clean_sources(run, shards, counts)
+        if given is None and data.dedup != "none" and not scorer:
             _check_size(run, shards, tokenizer_config)
-        dedup = find_repeats(run, shards)
-        tokenizer = given or _train(run, shards, dedup, tokenizer_config)
-        tokens = _tokenise(run, shards, dedup, tokenizer, counts)
+        removed = find_repeats(run, shards)
+        if scorer:
+            removed = filter_texts(run, shards, removed, scorer, (counts, reports))
+        tokenizer = given or _train(run, shards, removed, tokenizer_config)
+        tokens = _tokenise(run, shards, removed, tokenizer, counts)
         written = pack(run, tokens)
         if not data.part.startswith("0/"):
             raise Unfinished("all stages are finished; part 0 puts the files in their place")
@@ -161,10 +158,11 @@ def read_sources(
 
 def clean_sources(
     run: Build, shards: list[Shard], counts: list[SourceCounts], clean: Clean | None = None
-) -> list[Shard]:
+) -> tuple[list[Shard], list[CleaningReport]]:
     """Text shards as the rules leave them, with signatures; then the shards of ids, as they are.
 
-    From here on the documents are numbered. `clean` takes the place of `clean_shard`.
+    From here on the documents are numbered. `clean` takes the place of `clean_shard`. With the
+    shards comes what the rules did to each source.
     """
     texts = [shard for shard in shards if shard.is_text]
     tasks, outputs = [], []
@@ -194,7 +192,8 @@ def clean_sources(
                 f"{Path(run.data.dir) / 'cleaning_report.md'} shows which rules did"
             )
     firsts = [0, *itertools.accumulate(shard.documents for shard in cleaned)]
-    return [dataclasses.replace(shard, first=first) for shard, first in zip(cleaned, firsts)]
+    numbered = [dataclasses.replace(shard, first=first) for shard, first in zip(cleaned, firsts)]
+    return numbered, reports
 
 
 def find_repeats(run: Build, shards: list[Shard]) -> Path | None:
@@ -224,11 +223,11 @@ def _texts(shards: list[Shard]) -> list[tuple[Path, int, int]]:
 
 
 def _train(
-    run: Build, shards: list[Shard], dedup: Path | None, config: TokenizerConfig
+    run: Build, shards: list[Shard], removed: Path | None, config: TokenizerConfig
 ) -> Tokenizer:
     """A vocabulary trained on the documents that are kept and not held out."""
     model_file = run.work.path("vocabulary", MODEL_NAME)
-    arguments = (_texts(shards), dedup, run.data, config, model_file)
+    arguments = (_texts(shards), removed, run.data, config, model_file)
     n_bytes = sum(n_bytes for *_, n_bytes in _texts(shards))
     task = run.work.task("vocabulary", "done", n_bytes, train_vocabulary, *arguments)
     run.run("vocabulary", [task])
@@ -238,7 +237,7 @@ def _train(
 def _tokenise(
     run: Build,
     shards: list[Shard],
-    dedup: Path | None,
+    removed: Path | None,
     tokenizer: Tokenizer,
     counts: list[SourceCounts],
 ) -> Tokens:
@@ -252,12 +251,15 @@ def _tokenise(
         options = Tokenising(tokenizer, split, weight, run.data.seed, n_documents)
         name, output = f"{number:06d}", (folder, number)
         if shard.is_text:
-            function, arguments = tokenise_texts, (shard.path, shard.first, dedup, output, options)
+            function, arguments = (
+                tokenise_texts,
+                (shard.path, shard.first, removed, output, options),
+            )
         else:
             function, arguments = tokenise_ids, (shard.path, shard.first, output, options)
         tasks.append(run.work.task("tokens", name, shard.n_bytes, function, *arguments))
     results = run.run("tokens", tasks)
-    n_removed = count_removed(dedup) if dedup else 0
+    n_removed = count_removed(removed) if removed else 0
     n_parts = sum(result[key]["documents"] for result in results for key in ("unweighted", "val"))
     n_cut = sum(result["cut"]["documents"] for result in results)
     assert n_parts - n_cut == n_documents - n_removed, "documents kept and tokenised differ"
@@ -269,17 +271,23 @@ def _tokenise(
         for key, of_source in sums.items():
             of_source[shard.source] += SourceCounts("", **result[key])
     for train, val, before, cut, _, found in zip(*sums.values(), counts):
-        found.unique = before.documents + val.documents - cut.documents
-        for name in ("skipped", "damaged", "read", "cleaned", "unique"):
+        left = before.documents + val.documents - cut.documents
+        found.unique = left + found.filtered
+        for name in ("skipped", "damaged", "read", "cleaned", "unique", "filtered"):
             setattr(train, name, getattr(found, name))
         if not found.unique:
             raise UserError(
                 f"data.sources: every document of {found.name} repeats one of an earlier source; "
                 "take it out of the recipe, or set data.dedup to none"
             )
+        if found.filtered and not before.documents:
+            raise UserError(
+                f"data.filter dropped every document of {found.name}; take it out of the recipe, "
+                "raise data.filter.keep, or set data.filter.per_source to true"
+            )
     if any(weight != 1 for weight in weights):
         table = format_mixture(run.names, weights, sums["unweighted"], sums["train"])
         print(table, flush=True)
-    for line in split_notes(run.data.val_fraction, sums):
+    for line in split_notes(run.data, sums):
         print(line, flush=True)
     return Tokens(tokenizer, folder, len(shards), options.dtype, sums)

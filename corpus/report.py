@@ -1,4 +1,4 @@
-"""What the data step tells: tables of the sources, of their mixture, and of the cleaning."""
+"""What the data step reports: tables of the sources, of their mixture, and of the cleaning."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from common.files import atomic_open, write_json
 from common.tables import format_table
-from corpus.cleaning.report import CleaningReport
+from corpus.cleaning.report import CleaningReport, RuleCounts
+from corpus.config import DataConfig
 from corpus.manifest import Manifest, SourceCounts
 
 HEADER = (
@@ -24,6 +25,7 @@ HEADER = (
     "unique",
 )
 MIXTURE_HEADER = ("training split", "documents", "tokens", "weight", "weighted", "share")
+FILTER_HEADER = ("data.filter", "documents", "dropped", "characters", "dropped")
 # A validation file is noted that is so many times as large as wanted.
 NOTED_RATIO = 2
 CLEANING_NAME = "cleaning_report"
@@ -75,7 +77,7 @@ def format_mixture(
     return format_table([MIXTURE_HEADER, *rows])
 
 
-def split_notes(val_fraction: float, sums: dict[str, list[SourceCounts]]) -> Iterator[str]:
+def split_notes(data: DataConfig, sums: dict[str, list[SourceCounts]]) -> Iterator[str]:
     """Lines on what the split did to long documents, where that is worth a word."""
     for cut, whole in zip(sums["cut"], sums["whole"]):
         if cut.documents:
@@ -85,11 +87,13 @@ def split_notes(val_fraction: float, sums: dict[str, list[SourceCounts]]) -> Ite
                 f"{cut.characters:,} are held out for validation"
             )
     train, val = (sum(counts.tokens for counts in sums[split]) for split in ("unweighted", "val"))
-    share = val / max(1, train + val)
-    if share > NOTED_RATIO * val_fraction:
+    share, wanted = val / max(1, train + val), data.val_fraction
+    if data.filter:  # what is held out is not filtered
+        wanted /= data.filter.keep
+    if share > NOTED_RATIO * wanted:
         yield (
             f"the validation file has {share:.1%} of the tokens, where data.val_fraction asks for "
-            f"{val_fraction:.1%}: whole documents are held out, and some of them are long; another "
+            f"{wanted:.1%}: whole documents are held out, and some of them are long; another "
             "data.val_fraction chooses others"
         )
 
@@ -108,6 +112,28 @@ def write_cleaning_report(
                 f"\n## {name}\n\n{report.kept:,} of {report.documents:,} documents kept "
                 f"({share:.1%}).\n\n```text\n{report.format()}\n```\n"
             )
+
+
+def format_filter(
+    names: Sequence[str],
+    rules: Sequence[RuleCounts],
+    scores: Sequence[Sequence[float]],
+    unit: str,
+) -> str:
+    """What the quality filter did to each source; `scores` are median and worst of what it kept."""
+    header = (*FILTER_HEADER, f"{unit}: median", "worst kept")
+    rows = [
+        (
+            name,
+            f"{rule.documents:,}",
+            f"{rule.dropped:,}",
+            f"{rule.characters:,}",
+            f"{rule.dropped_characters:,}",
+            *([f"{score:.3f}" for score in found] or ("-", "-")),
+        )
+        for name, rule, found in zip(names, rules, scores)
+    ]
+    return format_table([header, *rows])
 
 
 def _row(counts: SourceCounts, held_out: SourceCounts) -> tuple[str, ...]:

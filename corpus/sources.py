@@ -77,14 +77,14 @@ def stage_keys(
     config: TokenizerConfig,
     data: DataConfig,
     sources: Sequence[Source],
-    fingerprint: str | None,
+    fingerprints: tuple[str | None, str | None],
     shard_bytes: int,
 ) -> dict[str, str]:
     """Hash of what each stage depends on, down to the program; see `Workspace`.
 
-    `fingerprint` is that of the given tokenizer, if there is one.
+    `fingerprints` are those of the given tokenizer and of what scores documents, if there are any.
     """
-    keys, code = {}, _code_hash()
+    (fingerprint, scorer), keys, code = fingerprints, {}, _code_hash()
     for index, source in enumerate(sources):
         options = (source.config.reader, source.config.field, source.config.encoding)
         given = fingerprint if source.reader.tokens else None
@@ -96,7 +96,13 @@ def stage_keys(
     keys["dedup"] = _hash(list(keys.values()), data.dedup, data.dedup_threshold)
     keys |= dict.fromkeys(("exact", "pairs", "compared"), keys["dedup"])
     keys["characters"] = _hash(keys["dedup"], chosen, config.sample_bytes)
-    keys["vocabulary"] = _hash(keys["dedup"], chosen, repr(config))
+    kept = keys["dedup"]
+    if data.filter:
+        # Scores are what takes long: they depend on the text of their source and the run alone.
+        scores = {f"score:{i}": _hash(keys[f"clean:{i}"], scorer) for i in range(len(sources))}
+        kept = _hash(kept, list(scores.values()), repr(data.filter), data.val_fraction)
+        keys |= scores | {"filter": kept}
+    keys["vocabulary"] = _hash(kept, chosen, repr(config))
     weights = [source.config.weight for source in sources]
     keys["tokens"] = _hash(keys["vocabulary"], fingerprint, weights, data.kind)
     keys["pack"] = _hash(keys["tokens"])

@@ -29,6 +29,19 @@ SPLITS = ("train", "val")
 COUNTED = ("documents", "characters", "text_bytes", "tokens", "unknown")
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A file of documents of one source, on its way through the stages."""
+
+    source: int
+    path: Path
+    documents: int
+    n_bytes: int
+    is_text: bool
+    first: int = 0
+    """number of its first document in the corpus"""
+
+
 def read_files(
     source: SourceConfig, paths: list[Path], output: Path, shard_bytes: int, more: int | float
 ) -> dict[str, Any]:
@@ -109,18 +122,18 @@ class Tokenising:
 
 
 def tokenise_texts(
-    source: Path, first: int, dedup: Path | None, output: tuple[Path, int], options: Tokenising
+    source: Path, first: int, removed: Path | None, output: tuple[Path, int], options: Tokenising
 ) -> dict[str, Any]:
-    """Write the ids of a text shard, shuffled, without the documents that `dedup` removed.
+    """Write the ids of a text shard, shuffled, without the documents that are `removed`.
 
-    `first` is the number of the shard's first document in the whole corpus, `dedup` the folder of
+    `first` is the number of the shard's first document in the whole corpus, `removed` the folder of
     the removals; `output` is a folder and the number of the shard.
 
     Raises:
         UserError: an id is outside the vocabulary.
     """
     shard = Ragged(source, TEXT)
-    kept = kept_positions(dedup, first, len(shard))
+    kept = kept_positions(removed, first, len(shard))
     encoded = _Encoded(options)
     for contents, _ in batches(shard.contents(kept.tolist()), BATCH_BYTES):
         parts = [options.split.parts(content) for content in contents]
@@ -148,16 +161,16 @@ def tokenise_ids(
     return encoded.write(np.arange(len(shard)) + first, *output)
 
 
-def kept_positions(dedup: Path | None, first: int, count: int) -> np.ndarray:
+def kept_positions(removed: Path | None, first: int, count: int) -> np.ndarray:
     """Positions in a shard of `count` documents, numbered from `first`, that stay; ascending."""
-    if dedup is None:
+    if removed is None:
         return np.arange(count)
-    return np.flatnonzero(kept_documents(dedup, first, first + count))
+    return np.flatnonzero(kept_documents(removed, first, first + count))
 
 
-def count_removed(dedup: Path) -> int:
-    """Documents on the list of removals in the folder `dedup`."""
-    return len(np.load(dedup / REMOVED_NAME, mmap_mode="r"))
+def count_removed(folder: Path) -> int:
+    """Documents on the list of removals in a folder."""
+    return len(np.load(folder / REMOVED_NAME, mmap_mode="r"))
 
 
 class _Encoded:

@@ -34,7 +34,7 @@ READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class _CountedFile(io.FileIO):
-    """A file that tells how many bytes are taken from it."""
+    """A file that counts the bytes that are taken from it."""
 
     def __init__(self, path: Path, count: Callable[[int], None]):
         super().__init__(path)
@@ -73,7 +73,7 @@ def open_unpacked(
 ) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked by its suffix; memory is bounded whatever it unpacks to.
 
-    `count` is told the size of each block taken from the file as it stands, `damage` the error
+    `count` is given the size of each block taken from the file as it stands, `damage` the error
     that ends the unpacking early.
 
     Raises:

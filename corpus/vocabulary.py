@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.errors import UserError
 from corpus.config import DataConfig
 from corpus.ragged import Ragged
 from corpus.shuffle import sampled
@@ -23,24 +24,26 @@ def tokenizer_for(tokenizer: TokenizerConfig, data: DataConfig) -> Tokenizer:
     Raises:
         UserError: it does not exist yet, or is not usable.
     """
+    if Path(data.dir).is_file():
+        raise UserError(f"data.dir is {data.dir}, which is a file; name the folder of the data")
     return load_tokenizer(tokenizer.kind, tokenizer.path or data.dir, cache=data.dir)
 
 
 def train_vocabulary(
     shards: Sequence[tuple[Path, int, int]],
-    dedup: Path | None,
+    removed: Path | None,
     data: DataConfig,
     config: TokenizerConfig,
     model_file: Path,
 ) -> dict[str, Any]:
     """Train a vocabulary on cleaned shards, each given with first number and size in bytes.
 
-    It knows neither the documents that `dedup` removed nor text that is held out.
+    It knows neither the documents that are `removed` nor text that is held out.
 
     Raises:
         UserError: the corpus is too small for so many pieces, or has too many characters.
     """
-    texts = _texts(shards, dedup, data, config)
+    texts = _texts(shards, removed, data, config)
     sizes = config.vocab_size, model_file, config.sample_bytes
     train_sentencepiece(texts, *sizes, reserved=RESERVED_PIECES)
     return {}
@@ -48,18 +51,18 @@ def train_vocabulary(
 
 def count_pieces(
     shards: Sequence[tuple[Path, int, int]],
-    dedup: Path | None,
+    removed: Path | None,
     data: DataConfig,
     config: TokenizerConfig,
 ) -> dict[str, Any]:
     """The pieces that the smallest vocabulary has which `train_vocabulary` could train."""
-    least = least_pieces(_texts(shards, dedup, data, config), config.sample_bytes)
+    least = least_pieces(_texts(shards, removed, data, config), config.sample_bytes)
     return {"pieces": least + len(RESERVED_PIECES)}
 
 
 def _texts(
     shards: Sequence[tuple[Path, int, int]],
-    dedup: Path | None,
+    removed: Path | None,
     data: DataConfig,
     config: TokenizerConfig,
 ) -> Iterator[str]:
@@ -69,14 +72,16 @@ def _texts(
     return (
         part.decode("utf-8")
         for path, first, _ in shards
-        for content in _sample(path, first, dedup, share, data.seed)
+        for content in _sample(path, first, removed, share, data.seed)
         for part, held_out in split.parts(content)
         if not held_out
     )
 
 
-def _sample(path: Path, first: int, dedup: Path | None, share: float, seed: int) -> Iterator[bytes]:
+def _sample(
+    path: Path, first: int, removed: Path | None, share: float, seed: int
+) -> Iterator[bytes]:
     shard = Ragged(path, TEXT)
-    kept = kept_positions(dedup, first, len(shard))
+    kept = kept_positions(removed, first, len(shard))
     for index in kept[sampled(kept + first, share, seed)]:
         yield shard[index].tobytes()

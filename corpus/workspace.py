@@ -50,7 +50,7 @@ class Workspace:
     def replace(self, stage: str, following: str) -> None:
         """Delete the files of a stage, all of which went into the `following` one, now complete.
 
-        The done-files stay, with what they tell.
+        The done-files stay, with what they hold.
         """
         write_json(self.path(following, COMPLETE), {})
         for path in self.folders[stage].glob("*"):
@@ -80,9 +80,15 @@ class Build:
     perform: Perform
     commits: dict[str, str] = field(default_factory=dict)
     """of the sources that were fetched from a hub, by path"""
+    scored_by: dict[str, Any] | None = None
+    """what data.filter scores documents with"""
 
-    def run(self, stage: str, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    def run(
+        self, stage: str, tasks: Sequence[Task], perform: Perform | None = None
+    ) -> list[dict[str, Any]]:
         """Do what is not yet done of a stage, and return what its tasks returned, in their order.
+
+        `perform` takes the place of the run's own.
 
         Raises:
             UserError: a task met bad input or a full disk, or a worker died.
@@ -92,7 +98,7 @@ class Build:
         mine = {task.done: task for task in tasks[index::n_parts] if not task.done.is_file()}
         mine = list(mine.values())  # equal sources share their tasks
         with Progress(stage, len(mine), sum(task.n_bytes for task in mine)) as progress:
-            for task in self.perform(mine) if mine else ():
+            for task in (perform or self.perform)(mine) if mine else ():
                 progress.advance(task.n_bytes) if task else progress.wait()
         left = sum(not task.done.is_file() for task in tasks) if n_parts > 1 else 0
         if left:

@@ -72,7 +72,7 @@ def limits(model: ModelConfig, tokens: int, epochs: float, manifest: Manifest) -
     else:
         advice = "a larger model would now help more than longer training"
     sentences = [
-        "It continues text. It was not taught to answer questions or to follow instructions.",
+        "It continues text. It has not learned to answer questions or to follow instructions.",
         "Nothing that it states is reliable: names, numbers and dates are combined by likelihood, "
         "not by reasoning or calculation.",
         f"It sees no more than {context} at once.",

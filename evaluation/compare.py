@@ -16,6 +16,7 @@ from evaluation.plots import plot_comparison
 from evaluation.report import write_document
 from evaluation.report_results import shorten
 from evaluation.results import Results
+from model.adapters import training_flops
 from runs.run import Run
 
 FOLDER, FIGURE = "comparisons", "loss.png"
@@ -71,14 +72,14 @@ class Entry:
         """Training and held-out curve, in nats a token or in bits a byte.
 
         Raises:
-            UserError: bits a byte are asked for, and no manifest or record tells them.
+            UserError: bits a byte are asked for, and no manifest or record has them.
         """
         if not by_byte:
             return self.history.training, self.history.held_out
         if not self.manifest and not self.history.held_out_bits.losses:
             raise UserError(
                 f"{self.run.path} has another vocabulary than the run beside it, and neither a "
-                "manifest nor its records tell its bits per byte: the two cannot be compared"
+                "manifest nor its records give its bits per byte: the two cannot be compared"
             )
         training = Curve()
         if self.manifest:
@@ -160,7 +161,8 @@ def _shape(entry: Entry) -> str:
 
 
 def _flops(entry: Entry) -> str:
-    return f"{entry.tokens * entry.run.recipe.model.flops_per_token():.2e}"
+    recipe = entry.run.recipe
+    return f"{entry.tokens * training_flops(recipe.model, recipe.adapter):.2e}"
 
 
 def _held_out(value: Callable) -> Callable[[Entry], str]:

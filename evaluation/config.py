@@ -36,7 +36,7 @@ class EvalConfig:
     frequency_penalty: float = 0.0
     """taken from a token's score for each time that it is in the continuation; 0: off"""
     no_repeat_ngram: int = 0
-    """never write so many tokens in a row twice; 0: off"""
+    """never write the same sequence of this many tokens twice; 0: off"""
     stop: list[str] = field(default_factory=list)
     """texts that end a continuation and are not shown"""
     seed: int = 1337
@@ -44,16 +44,16 @@ class EvalConfig:
     attempts: int = 1
     """continuations of each prompt, each with random numbers of its own"""
     log_probs: bool = False
-    """tell the log-probability of each new token"""
+    """show the log-probability of each new token"""
     batch: int = 8
     """rows of the context length in one forward pass of losses and exams"""
     stride: int = 0
     """new tokens in each window of the losses; fewer see more context and cost more time; \
 0: the context length, as in training"""
     samples: int = 3
-    """of each prompt of the continuation suite; 0: leave the suite out"""
+    """continuations of each prompt of the continuation suite; 0: leave the suite out"""
     checkpoint: Literal["newest", "best"] = "newest"
-    """whose weights: the newest, or the one of the lowest held-out loss"""
+    """checkpoint whose weights are used: the newest, or the one of the lowest held-out loss"""
     weights: Literal["float32", "int8"] = "float32"
     """how weights are kept: int8 takes a quarter of the memory and costs a little accuracy"""
 

@@ -1,10 +1,11 @@
-"""The course of a training as its records tell it: losses against tokens, time and computation."""
+"""The course of a training from its records: losses against tokens, time and computation."""
 
 import math
 import statistics
 from dataclasses import dataclass, field
 
 from corpus.manifest import Manifest
+from model.adapters import training_flops
 from runs.run import Run
 
 
@@ -39,7 +40,7 @@ class History:
 
 def read_history(run: Run) -> History:
     """Gather the records; a loss that was not finite is left out."""
-    per_token = run.recipe.model.flops_per_token()
+    per_token = training_flops(run.recipe.model, run.recipe.adapter)
     training, held_out, bits = Curve(), Curve(), Curve()
     seconds, last, speeds = 0.0, 0, []
     for record in run.metrics():

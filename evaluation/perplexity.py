@@ -67,7 +67,7 @@ def measure(
 ) -> tuple[TextLoss, list[TextLoss]]:
     """Loss on the whole validation file of a data folder, and on each of its sources.
 
-    Every id is predicted once. The sources are told apart only where the file holds them one after
+    Every id is predicted once. The sources are separated only where the file holds them one after
     the other, as its manifest counts them.
 
     Raises:
@@ -95,7 +95,7 @@ def measure_text(scorer: Scorer, tokenizer: Tokenizer, name: str, path: Path, st
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; convert it") from error
     if not text.strip():
-        raise UserError(f"{path} holds no text; name a file with some")
+        raise UserError(f"{path} holds no text; name a file that has text")
     ids = np.array([*tokenizer.encode(text), tokenizer.eos_id], np.int32)
     scored = scorer.text(len(ids), lambda start, stop: ids[start:stop], stride)
     log_probs = np.concatenate(list(scored)).astype(np.float64)
@@ -139,6 +139,11 @@ def by_source(pieces: Pieces, sources: Sequence[SourceCounts]) -> Iterator[TextL
 
 def describe(result: TextLoss) -> str:
     """The numbers in a line."""
+    if math.isnan(result.bits_per_byte):
+        return (
+            f"{result.name}: loss {format_loss(result)} nats/token, perplexity "
+            f"{result.perplexity:.2f} over {result.tokens:,} tokens"
+        )
     return (
         f"{result.name}: loss {result.loss:.4f} nats/token, perplexity {result.perplexity:.2f}, "
         f"bits per byte {format_bits(result)} over {result.tokens:,} tokens"
@@ -146,7 +151,7 @@ def describe(result: TextLoss) -> str:
 
 
 def format_bits(result: TextLoss) -> str:
-    """Bits per byte and its error; a token file without a manifest does not tell its bytes."""
+    """Bits per byte and its error; a token file without a manifest does not give its bytes."""
     if math.isnan(result.bits_per_byte):
         return "unknown"
     return f"{result.bits_per_byte:.3f}{_error(result.bits_error, 3)}"
@@ -158,5 +163,5 @@ def format_loss(result: TextLoss) -> str:
 
 
 def _error(error: float, digits: int) -> str:
-    """Left out where a single document or row tells none."""
+    """Left out where a single document or row gives none."""
     return "" if math.isnan(error) else f" ± {error:.{digits}f}"

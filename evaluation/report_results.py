@@ -1,7 +1,7 @@
 """The sections of a report that show what was measured."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evaluation.config import EvalConfig
 from evaluation.document import Document
@@ -60,9 +60,9 @@ def add_exams(document: Document, exams: Sequence[ExamResult]) -> None:
 
 
 def verdict(score: Score) -> str:
-    """Whether a score tells anything."""
+    """Whether a score differs clearly from chance."""
     if score.at_chance:
-        return "not told apart"
+        return "no clear difference"
     return "above" if score.accuracy > CHANCE else "below"
 
 
@@ -72,7 +72,9 @@ def explain(exam: ExamResult) -> str:
     if exam.dropped_shots:
         parts.append(f"{exam.dropped_shots:,} solved examples did not fit and were left out")
     if exam.cut_prompts:
-        parts.append(f"{exam.cut_prompts:,} questions did not fit even alone and lost their front")
+        parts.append(
+            f"{exam.cut_prompts:,} questions did not fit even alone and lost their beginning"
+        )
     return "; ".join(part for part in parts if part)
 
 
@@ -104,7 +106,7 @@ def add_samples(document: Document, samples: Sequence[Sample]) -> None:
     document.paragraph(
         "Prompts that others use too. Distinct-n is the share of the n-grams of characters that "
         "are different. Copied is the longest span that also stands in the training file, found "
-        "by a search of the whole file; spans of less than 4 tokens are not counted."
+        "by a search of the whole file; spans of fewer than 4 tokens are not counted."
     )
     rows = []
     for prompt, group in itertools.groupby(samples, key=lambda sample: sample.prompt):
@@ -127,6 +129,13 @@ def add_samples(document: Document, samples: Sequence[Sample]) -> None:
         document.paragraph(f"After “{prompt}”:")
         for sample in group:
             document.verbatim(sample.text)
+
+
+def add_left_out(document: Document, left_out: Mapping[str, str]) -> None:
+    """Prompts that could not be continued, and why."""
+    if left_out:
+        document.heading("What was left out")
+        document.bullets(f"“{prompt}”: {reason}." for prompt, reason in left_out.items())
 
 
 def shorten(text: str) -> str:

@@ -130,7 +130,7 @@ class Scorer:
 
         Continuations of one id that share a context, such as the letters of a question, share a
         pass. Where both together are longer than the model's context, the context loses its
-        front. `progress` is told the number of finished pairs now and then.
+        front. `progress` is given the number of finished pairs now and then.
         """
         texts = [([self.eos_id, *before], list(after)) for before, after in pairs]
         shared: dict[tuple[int, ...], list[int]] = {}

@@ -166,7 +166,7 @@ class Batch:
         return rows, parts
 
     def _after_reading(self, text: Text, logits: np.ndarray) -> Iterator[tuple[Request, Event]]:
-        """Keep log-probabilities of the prompt's ids; its end is told."""
+        """Keep log-probabilities of the prompt's ids; its end is reported."""
         request = text.request
         if text.n_read > text.n_prompt:
             return

@@ -10,6 +10,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from model.attention import MASKED, PlainAttention
+from model.block_parts import parts_of
 from model.config import ModelConfig
 from model.feed_forward import PlainSwiGLU
 from model.llama import Llama
@@ -82,8 +83,11 @@ class DecodeStep(nn.Cell):
     """
 
     def __init__(self, network: Llama, cache: Cache):
+        """Raises TypeError where a block has weights that the step would leave out."""
         super().__init__(auto_prefix=False)
         config = network.config
+        for block in network.layers:
+            parts_of(block)
         self.network, self.config, self.shape = network, config, cache.shape
         self.keys, self.values = cache.keys, cache.values
         self.first_rows = Tensor(cache.first_rows, mstype.int32)

@@ -17,6 +17,7 @@ from generation.cache import Cache
 from generation.cpu_kernels import attention_block, feed_forward_block, output_layer
 from generation.cpu_tiles import use_wide_vectors
 from model.adapters import LoraLinear
+from model.block_parts import parts_of
 from model.int8 import Int8Linear, Int8Llama, dequantised_rows
 from model.linear import Linear
 from model.llama import Llama
@@ -55,7 +56,7 @@ def use_large_pages(array: np.ndarray) -> None:
         libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_COLLAPSE)
 
 
-def products(*cells: nn.Cell) -> tuple[tuple[Weight, ...], tuple[np.ndarray, ...]]:
+def products(cells: Sequence[nn.Cell]) -> tuple[tuple[Weight, ...], tuple[np.ndarray, ...]]:
     """Weights and biases of dense layers; an adapter is merged, into a copy.
 
     Raises:
@@ -80,11 +81,10 @@ class Layer:
     """One block with its cache."""
 
     def __init__(self, block: nn.Cell, keys: Parameter, values: Parameter):
-        attention, feed_forward = block.attention, block.feed_forward
-        self.attention_norm = shared(block.attention_norm.weight)
-        self.ffn_norm = shared(block.ffn_norm.weight)
-        self.attention = products(attention.wq, attention.wk, attention.wv, attention.wo)
-        self.feed_forward, _ = products(feed_forward.w1, feed_forward.w2, feed_forward.w3)
+        parts = parts_of(block)
+        self.attention_norm, self.ffn_norm = shared(parts.attention_norm), shared(parts.ffn_norm)
+        self.attention = products(parts.attention)
+        self.feed_forward, _ = products(parts.feed_forward)
         self.cache = shared(keys), shared(values)
 
 
@@ -96,7 +96,7 @@ class CpuDecodeStep:
     """
 
     def __init__(self, network: Llama, cache: Cache):
-        """Raises TypeError where the network has a dense layer that the kernels do not know."""
+        """Raises TypeError where the network has weights or layers that the kernels do not know."""
         use_wide_vectors()
         int8 = network if isinstance(network, Int8Llama) else None
         self.eps, self.first_rows = np.float32(network.config.norm_eps), cache.first_rows

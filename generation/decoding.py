@@ -74,7 +74,7 @@ class Decoder:
         if key not in self.graphs:
             self.graphs[key] = GraphStep(self.network, Cache(self.network.config, *key))
         self.step, self.cache = self.graphs[key], self.graphs[key].cache
-        if on_cpu() and self.network.compute_dtype == mstype.float32:
+        if on_cpu() and self.network.compute_dtype != mstype.float16:
             self.step = CpuDecodeStep(self.network, self.cache)
         self.positions = np.zeros(rows, np.int32)
 

@@ -1,4 +1,4 @@
-"""A text that is asked for, what is told of it while it is written, and its state."""
+"""A text that is asked for, what is reported of it while it is written, and its state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Request:
     sample: int = 0
     """number of the random draws, among those of the same prompt and seed"""
     n_likely: int | None = None
-    """tell log-probabilities, and those of so many most likely ids; None: none"""
+    """give log-probabilities, and those of this many most likely ids; None: none"""
     score_prompt: bool = False
-    """tell the same of the prompt's ids"""
+    """give the same for the prompt's ids"""
     deadline: float = float("inf")
     """when to stop, on the monotonic clock"""
 

@@ -29,7 +29,7 @@ class Sampling:
     frequency_penalty: float = 0.0
     """taken from an id's score for each time that it is in the continuation; 0: off"""
     no_repeat_ngram: int = 0
-    """no so many ids in a row are written twice in a text; 0: off"""
+    """no sequence of this many ids is written twice in a text; 0: off"""
     max_new_tokens: int = 100
     """longest continuation"""
     seed: int = 0

@@ -26,7 +26,7 @@ class Slots:
     """`n` places of `config.max_seq_len` positions each."""
 
     def __init__(self, network: Llama, n: int):
-        fast = on_cpu() and network.compute_dtype == mstype.float32
+        fast = on_cpu() and network.compute_dtype != mstype.float16
         self.step = (CpuSlotStep if fast else GraphSlotStep)(network, n)
         self.slots = [Slot(number) for number in range(n)]
         self.count = 0

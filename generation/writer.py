@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from common.errors import UserError
 from evaluation.config import EvalConfig
 from generation.decoding import Decoder
-from generation.generation import Generation, NewToken
+from generation.generation import Generation, NewToken, lack_of_room
 from generation.sampling import Sampling
 from generation.text_stream import StopTexts, TextStream
 from model.llama import Llama
@@ -79,6 +79,10 @@ class Writer:
         """The part of `config` that the model knows."""
         return Sampling(**{f.name: getattr(self.config, f.name) for f in fields(Sampling)})
 
+    def obstacle(self, prompt: str) -> str | None:
+        """Why a prompt cannot be continued; None: it can."""
+        return lack_of_room(len(self.tokenizer.encode(prompt)), self.decoder.max_seq_len)
+
     def write(
         self, prompt: str, show: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
     ) -> Continuation:
@@ -134,7 +138,7 @@ class Writing:
         samples: Sequence[int] | None = None,
         n_likely: int | None = None,
     ):
-        """`n_likely`: also tell so many likely tokens in each place; None: as the config says.
+        """`n_likely`: also give so many likely tokens in each place; None: as the config says.
 
         Raises:
             UserError: a prompt does not fit the context.
@@ -219,6 +223,6 @@ def check_utf8(prompt: str) -> None:
         prompt.encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"the prompt {prompt!r} is not text in UTF-8, from character "
+            f"the prompt {prompt!r} is not UTF-8 text from character "
             f"{error.start + 1} on; give it in UTF-8"
         ) from error

@@ -1,6 +1,6 @@
 """Export: write a run in a foreign format, read it back, compare, and only then publish it."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +54,16 @@ def load(run: Run, dtype: str, layout: Layout | None = None) -> tuple[Llama, Exp
     Raises:
         UserError: the run has no sound checkpoint.
     """
-    network, step = run.load_model(), run.chosen_checkpoint.step
+    if run.recipe.objective.kind == "reward":
+        raise UserError(
+            f"{run.path} is a reward model, whose value head no format holds; export the run that "
+            "it began from"
+        )
+    network, step = run.load_model(value_head=False), run.chosen_checkpoint.step
     held_out = [each for each in run.metrics() if "val_loss" in each and each["step"] <= step]
     tokenizer = run.tokenizer()
     exported = Exported(
-        recipe=run.recipe,
+        recipe=replace(run.recipe, model=network.config),
         weights=copy_values(list(network.get_parameters())),
         tokenizer=tokenizer,
         template=find_template(run.path, tokenizer),
@@ -115,12 +120,12 @@ def compare(got: np.ndarray, right: np.ndarray, tolerance: float) -> str:
     """
     difference = float(np.abs(got - right).max() / np.abs(right).max())
     same = int((got.argmax(-1) == right.argmax(-1)).sum())
-    told = (
+    summary = (
         f"read back, its scores after {len(right)} ids of a prompt differ by at most "
         f"{difference:.2g} of the largest score; the most likely id is the same after {same}"
     )
     if not difference <= tolerance:  # so that NaN fails
         raise UserError(
-            f"the export failed its check: {told}; {tolerance:g} is allowed, nothing was written"
+            f"the export failed its check: {summary}; {tolerance:g} is allowed, nothing was written"
         )
-    return told
+    return summary

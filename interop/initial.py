@@ -36,6 +36,8 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
         UserError: the model is damaged, or the recipe asks for another shape or vocabulary.
     """
     source, reset = open_source(local_model(recipe.train.init_from)), recipe.train.init_reset
+    if not recipe.model.value_head:
+        source.weights.pop("value_head", None)
     check_fields(source, recipe.model, reset)
     lines = [
         f"initial weights: {source.path}, {source.config.n_params():,} parameters, vocabulary "
@@ -43,7 +45,7 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
     ]
     if source.config.max_seq_len < recipe.model.max_seq_len:
         lines.append(
-            f"it knows contexts of {source.config.max_seq_len} tokens, shorter than "
+            f"it was trained on contexts of {source.config.max_seq_len} tokens, shorter than "
             f"model.max_seq_len {recipe.model.max_seq_len}"
         )
     blocks = {name: value for name, value in source.weights.items() if name not in TABLES}
@@ -56,7 +58,9 @@ def read_initial(recipe: Recipe, tokenizer: Tokenizer) -> InitialWeights:
         tables, line = carry_over(source, tables, known, recipe.model, tokenizer)
         return InitialWeights(blocks | tables, [*lines, line])
     line = check_vocabulary(source, known, recipe.model, tokenizer)
-    return InitialWeights(blocks | tables, [*lines, line], source.checkpoint)
+    # What an adapter is trained on holds no value head.
+    checkpoint = None if source.config.value_head else source.checkpoint
+    return InitialWeights(blocks | tables, [*lines, line], checkpoint)
 
 
 def with_base_shape(recipe: Recipe) -> Recipe:
@@ -77,6 +81,7 @@ def with_base_shape(recipe: Recipe) -> Recipe:
     else:
         own_fields = OWN_FIELDS
     own = {name: getattr(recipe.model, name) for name in own_fields}
+    own["value_head"] = recipe.objective.value_head
     return replace(recipe, model=replace(base, **own, document_mask=True))
 
 
@@ -130,13 +135,13 @@ def check_vocabulary(
         UserError: they do not; `train.init_reset` is named.
     """
     rows, wanted = source.config.padded_vocab_size, model.padded_vocab_size
-    mend = "set train.init_reset to shared or embeddings, or take that model's tokenizer"
+    remedy = "set train.init_reset to shared or embeddings, or take that model's tokenizer"
     if rows != wanted:
         raise UserError(
             f"{source.path} does not fit the recipe: its tensor embedding has shape "
             f"{(rows, model.dim)}, the recipe's model wants {(wanted, model.dim)}, because the "
             f"vocabularies differ (model.vocab_size {source.config.vocab_size} and "
-            f"{model.vocab_size}); {mend}"
+            f"{model.vocab_size}); {remedy}"
         )
     if known is None:
         return "all tensors are loaded; it names no vocabulary, so ids could not be compared"
@@ -146,7 +151,7 @@ def check_vocabulary(
         raise UserError(
             f"{source.path} does not fit the recipe: id {other[0]} of its vocabulary is "
             f"{known.get(other[0], b'').decode(errors='replace')!r}, of {tokenizer.model_file} "
-            f"{ours[other[0]].decode(errors='replace')!r}; {mend}"
+            f"{ours[other[0]].decode(errors='replace')!r}; {remedy}"
         )
     return "all tensors are loaded; the vocabularies are the same"
 

@@ -33,7 +33,7 @@ def take(
     """
     if config.n_layers > len(found):
         raise UserError(
-            f"{source} speaks of {config.n_layers} blocks and holds {len(found)} tensors; "
+            f"{source} describes {config.n_layers} blocks but holds {len(found)} tensors; "
             "fetch or export the model again"
         )
     names, shapes = foreign_names(config, dialect), parameter_shapes(config)

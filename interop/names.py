@@ -83,10 +83,11 @@ def parameter_shapes(config: ModelConfig) -> Shapes:
     }
     table = (config.padded_vocab_size, dim)
     whole = {"embedding": table, "output": table, "norm.weight": (dim,)}
-    return {
+    shapes = {
         name: whole[name] if name in whole else block[name.split(".", 2)[2]]
         for name in foreign_names(config, "hf")
     }
+    return shapes | ({"value_head": (dim,)} if config.value_head else {})
 
 
 def check_shapes(found: Shapes, wanted: Shapes, source: object) -> None:
@@ -105,6 +106,6 @@ def check_shapes(found: Shapes, wanted: Shapes, source: object) -> None:
     for name, shape in wanted.items():
         if tuple(found[name]) != shape:
             raise UserError(
-                f"{source}: tensor {name} has shape {tuple(found[name])}, but the sizes that "
-                f"stand beside it want {shape}; fetch or export the model again"
+                f"{source}: tensor {name} has shape {tuple(found[name])}, but the sizes in "
+                f"its configuration require {shape}; fetch or export the model again"
             )

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.errors import UserError
+from common.files import user_path
+from interop.formats import FORMAT_MODULES
 from interop.layout import Layout
-from interop.registry import FORMAT_MODULES
 
 LAYOUT = ("devices", "model_parallel", "pipeline_stages")
 
@@ -46,27 +47,28 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         UserError: an option is missing or unknown, or does not fit the others.
     """
     parser = _Parser(description=description, allow_abbrev=False)
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="run directory")
-    parser.add_argument("--format", required=True, choices=FORMAT_MODULES, help="what to write")
+    parser.add_argument("--run", type=user_path, required=True, metavar="DIR", help="run directory")
+    parser.add_argument("--format", required=True, choices=FORMAT_MODULES, help="format to write")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="new folder to write"
+        "--output", type=user_path, required=True, metavar="DIR", help="new folder to write"
     )
     parser.add_argument(
         "--dtype",
         metavar="TYPE",
-        help="type of the weights; hf: float32 (without asking), float16 or bfloat16; "
+        help="type of the weights; hf: float32 (the default), float16 or bfloat16; "
         "gguf: float32, float16 or q8_0; run: float32 or float16; the other formats have one",
     )
     parser.add_argument(
         "--checkpoint",
         choices=("newest", "best"),
         default="newest",
-        help="whose weights: the newest (without asking), or the one of the lowest held-out loss",
+        help="the newest (the default), or the one of the lowest held-out loss",
     )
     devices = parser.add_argument_group("mindformers: a recipe and the data for several devices")
-    devices.add_argument("--devices", type=int, metavar="N", help="of all machines")
+    devices.add_argument("--devices", type=int, metavar="N", help="devices of all machines")
     for name, what in (("model_parallel", "share a matrix"), ("pipeline_stages", "share blocks")):
-        devices.add_argument(f"--{name}", type=int, metavar="N", help=f"how many {what}; 1")
+        described = f"devices that {what} (default: 1)"
+        devices.add_argument(f"--{name}", type=int, metavar="N", help=described)
     values = vars(parser.parse_args(argv))
     sizes = {name: values.pop(name) for name in LAYOUT}
     return Options(**values, layout=parse_layout(values["format"], sizes))

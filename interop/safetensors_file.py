@@ -140,7 +140,7 @@ def _read_header(path: Path) -> dict[str, Entry]:
             if entry.n_bytes != wanted:
                 raise _damaged(path, f"tensor {name} has {entry.n_bytes} bytes, not {wanted}")
     if end != size:
-        raise _damaged(path, f"it has {size} bytes, and its header speaks of {end}")
+        raise _damaged(path, f"it has {size} bytes, but its header describes {end}")
     return entries
 
 

@@ -7,8 +7,11 @@ from common.ranges import check_range
 
 HIDDEN_MULTIPLE = 32
 VOCAB_MULTIPLE = 64
-MATRICES = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
-"""The seven matrices of a block: query, key, value, output; gate, down, up"""
+ATTENTION_MATRICES = ("wq", "wk", "wv", "wo")
+"""query, key, value, output"""
+FEED_FORWARD_MATRICES = ("w1", "w2", "w3")
+"""gate, down, up"""
+MATRICES = ATTENTION_MATRICES + FEED_FORWARD_MATRICES
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -52,6 +55,8 @@ class ModelConfig:
     """attention does not look across document boundaries"""
     dropout: float = 0.0
     """share of the outputs of embedding, attention and feed-forward that is dropped in training"""
+    value_head: bool = False
+    """a number for each token beside the logits, as a reward model has it; the objective sets it"""
 
     def __post_init__(self):
         """Fill in derived sizes and reject impossible shapes.
@@ -95,7 +100,7 @@ class ModelConfig:
                 "choose linear, ntk or yarn"
             )
         if kind == "ntk" and self.head_dim == 2:
-            raise ValueError("model.rope_scaling is ntk, which wants heads of more than 2 numbers")
+            raise ValueError("model.rope_scaling is ntk, which needs heads of more than 2 numbers")
         if original is not None and kind != "yarn":
             raise ValueError("model.rope_original_len is for model.rope_scaling yarn")
 
@@ -124,7 +129,8 @@ class ModelConfig:
         block = attention + 3 * self.dim * self.hidden_dim + 2 * self.dim
         tables = 1 if self.tie_embeddings else 2
         table_params = tables * self.padded_vocab_size * self.dim if embedding else 0
-        return self.n_layers * block + self.dim + table_params
+        value_params = self.dim if self.value_head else 0
+        return self.n_layers * block + self.dim + value_params + table_params
 
     def flops_per_token(self, seq_len: int | None = None) -> int:
         """Floating-point operations to train on one token, forward and backward.
@@ -149,7 +155,7 @@ class AdapterConfig:
     alpha: float = 16.0
     """the low-rank product is scaled by alpha / rank"""
     dropout: float = 0.0
-    """share of the low-rank product's inputs that is dropped in training; only 0 yet"""
+    """share of the low-rank product's inputs that is dropped in training"""
     targets: list[str] = field(default_factory=lambda: list(MATRICES))
     """which matrices of a block are adapted, of wq, wk, wv, wo, w1, w2, w3"""
     train_embedding: bool = False
@@ -171,10 +177,7 @@ class AdapterConfig:
             raise ValueError(f"adapter.rank is {self.rank}; it must be at least 1")
         if not self.alpha > 0:
             raise ValueError(f"adapter.alpha is {self.alpha}; it must be positive")
-        if self.dropout != 0:
-            raise ValueError(
-                f"adapter.dropout is {self.dropout}; adapters do not drop inputs yet, set it to 0"
-            )
+        check_range("adapter.dropout", self.dropout, "[0, 1)")
         for name in self.targets:
             if name not in MATRICES:
                 raise ValueError(
@@ -187,6 +190,11 @@ class AdapterConfig:
             raise ValueError(
                 "adapter.train_embedding and adapter.train_norms are for adapter.kind lora; "
                 "without an adapter all weights are trained"
+            )
+        if self.kind == "none" and self.dropout:
+            raise ValueError(
+                f"adapter.dropout is {self.dropout}, but adapter.kind is none; choose lora, or set "
+                "model.dropout"
             )
         group = self.attention_group
         if group is not None and (group < 2 or group % 2):

@@ -18,9 +18,10 @@ class FeedForward(nn.Cell):
         self.w3 = dense(dim, hidden_dim, compute_dtype)
         self.gate = swiglu(native)
 
-    def construct(self, x):
-        """Map x, (rows, D) -> (rows, D)."""
-        return self.w2(self.gate(self.w1(x), self.w3(x)))
+    def construct(self, x, row_keys=None):
+        """Map x, (rows, D) -> (rows, D); adapters drop by row_keys, (B,)."""
+        hidden = self.gate(self.w1(x, row_keys), self.w3(x, row_keys))
+        return self.w2(hidden, row_keys)
 
 
 def swiglu(native: bool = False) -> nn.Cell:

@@ -1,7 +1,7 @@
 """Attention by the fused kernel of Ascend NPUs (FlashAttention, arXiv:2205.14135).
 
 Written from the operator's documentation and compared with a model of it in the tests; **not run on
-an NPU yet**. No (T, T) mask is made: what is causal the kernel is told by one compressed triangle,
+an NPU yet**. No (T, T) mask is made: one compressed triangle says to the kernel what is causal,
 and where documents end by a list of lengths ("TND": all rows one after the other, in sequences that
 do not see each other).
 """
@@ -27,7 +27,7 @@ def rows_a_call(batch: int, time: int) -> int:
     """How many of `batch` rows of `time` ids one call takes, so that its documents are few enough.
 
     Where a row has at most 1,024 ids, each could be a document. Of a longer row the first 1,023
-    documents are told apart and the rest is one: with 2,048 ids, that takes documents of two ids.
+    documents are separated and the rest is one: with 2,048 ids, that takes documents of two ids.
     """
     return min(batch, max(1, MAX_SEQUENCES // time))
 
@@ -51,7 +51,7 @@ def document_ends(segment_ids):
 
 
 class FlashMask(nn.Cell):
-    """What `FlashAttention` is told of a batch: the triangle, and document ends a call, if any."""
+    """What `FlashAttention` gets for a batch: the triangle, and document ends a call, if any."""
 
     def __init__(self, document_mask: bool):
         super().__init__()

@@ -39,13 +39,15 @@ class Head(nn.Cell):
 def cross_entropy(head: Head, frozen_table: bool = False) -> nn.Cell:
     """The form of the summed loss that suits a head: a cell of (h, table, targets, weight)."""
     if head.native:
-        return NativeCrossEntropy()
+        return NativeCrossEntropy(head)
     return CrossEntropy(head, frozen_table=frozen_table)
 
 
 def token_log_probs(head: Head, frozen_table: bool = False) -> nn.Cell:
     """The form of the log-probabilities that suits a head: a cell of (h, table, targets)."""
-    return NativeTokenLogProbs() if head.native else TokenLogProbs(head, frozen_table=frozen_table)
+    if head.native:
+        return NativeTokenLogProbs(head)
+    return TokenLogProbs(head, frozen_table=frozen_table)
 
 
 class PlainCrossEntropy(nn.Cell):
@@ -210,11 +212,12 @@ class TokenLogProbs(PlainTokenLogProbs):
 class NativeTokenLogProbs(nn.Cell):
     """The same by the native kernel, its logits made again for the gradient."""
 
-    def __init__(self):
+    def __init__(self, head: Head):
         super().__init__()
         from model.native.loss_cells import TokenLosses
 
-        self.losses = TokenLosses()
+        self.half = head.compute_dtype == mstype.bfloat16
+        self.losses = TokenLosses(self.half)
 
     def construct(self, h, table, targets):
         """Log-probability of each row's target."""
@@ -228,11 +231,11 @@ class NativeTokenLogProbs(nn.Cell):
 class NativeCrossEntropy(NativeTokenLogProbs):
     """The summed loss by the native kernel.
 
-    Told to accumulate, it is for training alone: gradients are made in the forward pass.
+    When it accumulates, it is for training alone: gradients are made in the forward pass.
     """
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, head: Head):
+        super().__init__(head)
         self.summed = None
 
     def construct(self, h, table, targets, weight):
@@ -246,5 +249,5 @@ class NativeCrossEntropy(NativeTokenLogProbs):
         """Let the kernel add the table's gradient to a `GradientBuffer`, in the forward pass."""
         from model.native.loss_cells import SummedLoss
 
-        self.summed = SummedLoss()
+        self.summed = SummedLoss(self.half)
         self.summed.accumulate(buffer.claim(buffer.table))

@@ -106,7 +106,7 @@ class Int8Linear(nn.Cell):
         self.bias = Parameter(Tensor(np.zeros(out_dim, np.float32))) if bias else None
         self.matmul, self.blocks = ops.MatMul(transpose_b=True), Blocks(compute_dtype)
 
-    def construct(self, x):
+    def construct(self, x, row_keys=None):
         """Map x, (rows, in) -> (rows, out) in the compute type."""
         # Waits for x: else all matrices would be made float before the first is used.
         weight = self.blocks.matrix(ops.depend(self.weight, x), self.scales)
@@ -139,7 +139,7 @@ class Int8Llama(Llama):
         """Raises UserError if rows cannot be cut into blocks."""
         if config.dim % BLOCK or config.hidden_dim % BLOCK:
             raise UserError(
-                f"int8 wants rows of a multiple of {BLOCK}, but model.dim is {config.dim} and "
+                f"int8 needs rows of a multiple of {BLOCK}, but model.dim is {config.dim} and "
                 f"model.hidden_dim {config.hidden_dim}; take --eval.weights float32"
             )
         super().__init__(config, compute_dtype, seed=None)

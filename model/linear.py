@@ -2,6 +2,7 @@
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
+from mindspore import dtype as mstype
 
 
 class Linear(nn.Cell):
@@ -20,8 +21,8 @@ class Linear(nn.Cell):
         self.bias = Parameter(Tensor(np.zeros(out_dim, np.float32))) if bias else None
         self.product = product(compute_dtype, bias, native)
 
-    def construct(self, x):
-        """Map x, (rows, in) -> (rows, out) in the compute type."""
+    def construct(self, x, row_keys=None):
+        """Map x, (rows, in) -> (rows, out) in the compute type; an adapter drops by row_keys."""
         if self.bias is None:
             return self.product(x, self.weight)
         return self.product(x, self.weight, self.bias)
@@ -36,11 +37,15 @@ class Linear(nn.Cell):
 
 
 def product(compute_dtype, bias: bool, native: bool) -> nn.Cell:
-    """The product's form: a cell of (x, weight), or of (x, weight, bias)."""
+    """The product's form: a cell of (x, weight), or of (x, weight, bias).
+
+    The native one takes and gives float32 in any compute type.
+    """
     if native:
         from model.native.cells import BiasProduct, Product
 
-        return BiasProduct() if bias else Product()
+        half = compute_dtype == mstype.bfloat16
+        return BiasProduct(half) if bias else Product(half)
     return PlainBiasProduct(compute_dtype) if bias else PlainProduct(compute_dtype)
 
 

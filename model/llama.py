@@ -47,9 +47,9 @@ class Attention(nn.Cell):
         """(B T, n C) -> (B, n, T, C)."""
         return x.reshape(batch, -1, n_heads, self.head_dim).transpose(0, 2, 1, 3)
 
-    def project(self, x):
+    def project(self, x, row_keys=None):
         """Queries (B T, H C), keys and values (B T, K C), not rotated."""
-        return self.wq(x), self.wk(x), self.wv(x)
+        return self.wq(x, row_keys), self.wk(x, row_keys), self.wv(x, row_keys)
 
     def cached(self, k, v, angles):
         """Keys, rotated, and values as a cache has them, both (B, K, T, C)."""
@@ -57,31 +57,31 @@ class Attention(nn.Cell):
         k = self.turn(self.heads(k, batch, self.n_kv_heads), *angles)
         return k, self.heads(v, batch, self.n_kv_heads)
 
-    def mix(self, q, k, v, mask, q_angles, k_angles):
+    def mix(self, q, k, v, mask, q_angles, k_angles, row_keys=None):
         """Rotate, attend as the batch's mask allows, and project back: (B T, D).
 
         The angles are pairs of cosines and sines, (B, H, T, C/2) and (B, K, T, C/2), or the tables
         themselves, (T, C/2), for the native kernel.
         """
         if self.native:
-            return self.wo(self.attend(q, k, v, *q_angles, mask)[0])
+            return self.wo(self.attend(q, k, v, *q_angles, mask)[0], row_keys)
         q = self.turn(self.heads(q, q_angles[0].shape[0], self.n_heads), *q_angles)
         k, v = self.cached(k, v, k_angles)
         out = self.attend(q, k, v, mask).transpose(0, 2, 1, 3)
-        return self.wo(out.reshape(out.shape[0] * out.shape[1], -1))
+        return self.wo(out.reshape(out.shape[0] * out.shape[1], -1), row_keys)
 
-    def construct(self, x, mask, q_angles, k_angles):
-        """Attend within x, (B T, D): (B T, D)."""
-        q, k, v = self.project(x)
-        return self.mix(q, k, v, mask, q_angles, k_angles)
+    def construct(self, x, mask, q_angles, k_angles, row_keys=None):
+        """Attend within x, (B T, D): (B T, D); adapters drop by row_keys, (B,)."""
+        q, k, v = self.project(x, row_keys)
+        return self.mix(q, k, v, mask, q_angles, k_angles, row_keys)
 
 
 class Block(nn.Cell):
     """x + attention(norm(x)), then x + feed_forward(norm(x)).
 
     What a block adds last is left to whatever norm comes next, since adding and normalising are one
-    pass over memory. It goes through `dropout`, if there are keys for it; `number` counts the
-    blocks.
+    pass over memory. It goes through `dropout`, if there is one and keys for it; `number` counts
+    the blocks.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Block(nn.Cell):
     def construct(self, x, added, mask, q_angles, k_angles, row_keys=None):
         """Map the residual stream and what is to be added to it, (B T, D) or None, to both."""
         x, y = self.enter(x, added)
-        return self.merge(x, self.attention(y, mask, q_angles, k_angles), row_keys)
+        return self.merge(x, self.attention(y, mask, q_angles, k_angles, row_keys), row_keys)
 
     def enter(self, x, added):
         """The residual stream with `added` in it, and the attention's input: both (B T, D)."""
@@ -108,12 +108,14 @@ class Block(nn.Cell):
     def merge(self, x, h, row_keys=None):
         """Add the attention's output h; returns the residual stream, and what is to be added."""
         x, y = self.ffn_norm.add(x, self.drop(h.astype(mstype.float32), row_keys, 0))
-        h = self.feed_forward(y).astype(mstype.float32)
+        h = self.feed_forward(y, row_keys).astype(mstype.float32)
         return x, self.drop(h, row_keys, 1)
 
     def drop(self, h, row_keys, place):
         """What the residual stream gets of h, (B T, D)."""
-        return h if row_keys is None else self.dropout(h, row_keys, self.salts[place])
+        if self.dropout is None or row_keys is None:
+            return h
+        return self.dropout(h, row_keys, self.salts[place])
 
 
 class Llama(nn.Cell):
@@ -152,6 +154,8 @@ class Llama(nn.Cell):
         self.output = self.embedding
         if not config.tie_embeddings:
             self.output = Parameter(Tensor(np.zeros(rows, self.table_dtype)))
+        if config.value_head:  # of zeros: all values begin equal
+            self.value_head = Parameter(Tensor(np.zeros(config.dim, np.float32)))
         self.head = Head(compute_dtype, native)
         cos, sin = rope_tables(config)
         self.cos, self.sin = Tensor(cos), Tensor(sin)
@@ -197,7 +201,7 @@ class Llama(nn.Cell):
         """
         mask, (q_angles, k_angles) = self.mask(segment_ids), self.all_angles(*tokens.shape)
         x, added = self.embed(tokens.reshape(-1)), None
-        if row_keys is not None:
+        if self.dropout is not None and row_keys is not None:
             x = self.dropout(x, row_keys, 0)
         for layer in self.layers:
             x, added = layer(x, added, mask, q_angles, k_angles, row_keys)
@@ -206,6 +210,10 @@ class Llama(nn.Cell):
     def logits(self, h):
         """Logits of the next id after hidden states h, (rows, D): (rows, V) float32."""
         return self.head(h, self.output)
+
+    def values(self, h):
+        """The value head's numbers for hidden states h, (rows, D): (rows,) float32."""
+        return ops.reduce_sum(h * self.value_head, -1)
 
 
 class Logits(nn.Cell):

@@ -113,7 +113,7 @@ def use_shifted_attention(network: nn.Cell, group: int) -> None:
     """
     config: ModelConfig = network.config
     if config.n_heads == 1:
-        raise ValueError("adapter.attention_group wants two heads or more, model.n_heads is 1")
+        raise ValueError("adapter.attention_group needs two heads or more, but model.n_heads is 1")
     for layer in network.layers:
         layer.attention.attend = ShiftedAttention(config.head_dim, group)
         layer.attention.native = False

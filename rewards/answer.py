@@ -36,7 +36,7 @@ def read_answers(path: PathLike) -> list[Answer]:
         raise UserError(f"cannot read answers {path}: {reason}") from error
     found = [_parse(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line]
     if not found:
-        raise UserError(f"{path} holds no answer; it must hold a line of JSON for each")
+        raise UserError(f"{path} holds no answer; it must hold one line of JSON for each answer")
     return found
 
 

@@ -6,8 +6,8 @@ from rewards.registry import reward
 
 @reward("ended")
 def ended(answer: Answer) -> float:
-    """1 where the model ended its answer, 0 where the limit of ids cut it."""
-    return float(answer.ended)
+    """1 where the model ended an answer; 0 where the limit of ids cut it, or it says nothing."""
+    return float(answer.ended and bool(answer.completion.strip()))
 
 
 @reward("nonempty")

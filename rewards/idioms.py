@@ -1,6 +1,7 @@
-"""Rewards of 成语接龙: an idiom is answered that begins with the last character of another."""
+"""Rewards of what is asked of idioms: to follow one in 成语接龙, to explain one, to guess one."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from rewards.answer import Answer
@@ -25,7 +26,7 @@ def chain(answer: Answer) -> float:
     where hardly any answer is wholly right.
     """
     said = answer.completion.strip()
-    words = answer.key.get("answers") or []
+    words = _answers(answer)
     shared = max((_shared(said, word) for word in words), default=0)
     if said[:1] == first_character(answer):
         shared = max(shared, 1)
@@ -36,7 +37,37 @@ def chain(answer: Answer) -> float:
 @reward("idiom_chain_real")
 def chain_real(answer: Answer) -> float:
     """1 where the answer is one of the idioms that follow, and nothing else."""
-    return float(answer.ended and answer.completion.strip() in (answer.key.get("answers") or []))
+    return float(answer.ended and answer.completion.strip() in _answers(answer))
+
+
+@reward("idiom_explain_overlap")
+def explain_overlap(answer: Answer) -> float:
+    """F1 of the characters that the answer shares with the word's explanation."""
+    return max((character_f1(answer.completion, text) for text in _answers(answer)), default=0.0)
+
+
+@reward("idiom_explain_nearer")
+def explain_nearer(answer: Answer) -> float:
+    """1 where the answer is nearer to the word's explanation than to the key's `other`.
+
+    That is another word's explanation of as many characters, so by chance it is 1 in at most half
+    of the cases.
+    """
+    other = character_f1(answer.completion, answer.key.get("other") or "")
+    return float(explain_overlap(answer) > other)
+
+
+@reward("idiom_guess_right")
+def guess_right(answer: Answer) -> float:
+    """1 where the answer is the word that was meant, and nothing else."""
+    return float(answer.ended and answer.completion.strip() in _answers(answer))
+
+
+def character_f1(one: str, other: str) -> float:
+    """Harmonic mean of the shares of each text's characters that the other has, from 0 to 1."""
+    one, other = one.strip(), other.strip()
+    shared = (Counter(one) & Counter(other)).total()
+    return 2 * shared / max(1, len(one) + len(other))
 
 
 def first_character(answer: Answer) -> str:
@@ -45,6 +76,11 @@ def first_character(answer: Answer) -> str:
         return first
     found = ASKED.search(answer.prompt)
     return found[1] if found else ""
+
+
+def _answers(answer: Answer) -> list[str]:
+    """Right answers, as the key lists them."""
+    return answer.key.get("answers") or []
 
 
 def _shared(one: Iterable[str], other: Iterable[str]) -> int:

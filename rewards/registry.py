@@ -1,5 +1,9 @@
-"""Rewards by name. A reward gives each answer a number from 0 to 1; a new one is one function."""
+"""Rewards by name. A rule gives each answer a number from 0 to 1; a new one is one function.
 
+`model:out/reward` is the reward model of that run, whose numbers have no bounds.
+"""
+
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +19,8 @@ REWARD_MODULES = (
     "rewards.poem.rules",
     "rewards.poem.variety",
 )
+MODEL = "model:"
+"""Begins the name of a reward model; its run directory follows."""
 PASSED = 1.0 - 1e-9
 """An answer passes a reward with full marks."""
 
@@ -25,13 +31,15 @@ MEASURES: dict[str, Callable[[Sequence[Answer]], float]] = {}
 
 @dataclass(frozen=True)
 class Reward:
-    """One rule that answers are scored by, from 0 (not kept) to 1 (full marks)."""
+    """What answers are scored by: a rule, from 0 (not kept) to 1 (full marks), or a model."""
 
     name: str
     score_all: Callable[[Sequence[Answer]], list[float]]
     """The numbers of the answers of a batch, in their order."""
     of_batch: bool = False
     """whether the number of an answer depends on the other answers of the batch"""
+    vocabulary: str | None = None
+    """a model: fingerprint of the tokenizer that it reads; None: a rule, which reads text"""
 
     def score(
         self, prompt: str, completion: str, key: dict[str, Any] | None = None, ended: bool = True
@@ -74,8 +82,10 @@ def find_reward(name: str) -> Reward:
     """The reward that a recipe calls `name`.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is none of that name, or the run of a model is none.
     """
+    if name.startswith(MODEL):
+        return _model_reward(name)
     load_rewards()
     if name not in REWARDS:
         raise UserError(f"reward {name!r} is unknown; the rewards are {', '.join(sorted(REWARDS))}")
@@ -88,6 +98,8 @@ def find_family(name: str) -> tuple[list[Reward], dict[str, Callable[[Sequence[A
     Raises:
         UserError: there is none.
     """
+    if name.startswith(MODEL):
+        return [find_reward(name)], {}
     load_rewards()
 
     def belongs(other: str) -> bool:
@@ -103,3 +115,12 @@ def load_rewards() -> None:
     """Import the modules of all rewards, which registers them."""
     for module in REWARD_MODULES:
         importlib.import_module(module)
+
+
+@functools.lru_cache
+def _model_reward(name: str) -> Reward:
+    # Only now: rules need no MindSpore, which reads its environment when it is imported.
+    from rewards.model import load_reward_model
+
+    model = load_reward_model(name.removeprefix(MODEL))
+    return Reward(name, model.score_all, vocabulary=model.tokenizer.fingerprint)

@@ -37,16 +37,22 @@ class Scores:
 class WeightedReward:
     """Called with a batch of answers, returns `Scores`."""
 
-    def __init__(self, weights: Mapping[str, float]):
-        """`weights` by the names of rewards.
+    def __init__(self, weights: Mapping[str, float], vocabulary: str | None = None):
+        """`weights` by the names of rewards; `vocabulary`: fingerprint of the policy's tokenizer.
 
         Raises:
-            UserError: a name is unknown, or there is none.
+            UserError: a name is unknown, there is none, or a reward model reads another vocabulary.
         """
         if not weights:
             raise UserError("objective.rewards names no reward; docs/rewards.md lists them")
         self.weights = dict(weights)
         self.rewards = [find_reward(name) for name in weights]
+        for reward in self.rewards:
+            if vocabulary and reward.vocabulary not in (None, vocabulary):
+                raise UserError(
+                    f"objective.rewards: {reward.name} was trained with another tokenizer than the "
+                    "model of train.init_from; train both from the same base"
+                )
 
     def __call__(self, answers: Sequence[Answer]) -> Scores:
         """Score answers; what raises or is not finite is logged, counted, and NaN in `total`."""

@@ -89,7 +89,8 @@ def open_weights(
         return open_values(checkpoint.path / WEIGHTS, shapes)
     base, trained = Base.named_by(checkpoint), adapter_shapes(model, adapter)
     read = open_values(checkpoint.path / ADAPTER, trained)
-    return merge(open_values(base.file, shapes), read, trained, adapter.scale)
+    of_base = {name: shape for name, shape in shapes.items() if not is_adapter(name)}
+    return merge(open_values(base.file, of_base), read, trained, adapter.scale)
 
 
 def load_adapted(checkpoint: Checkpoint, parameters: list[Parameter]) -> Base:

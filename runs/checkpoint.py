@@ -91,7 +91,9 @@ class CheckpointFolder:
             except UserError as error:
                 warn(f"{error}; trying the one before it")
         if candidates:
-            raise UserError(f"every checkpoint in {self.folder} is damaged; nothing to go on from")
+            raise UserError(
+                f"every checkpoint in {self.folder} is damaged; there is nothing to continue from"
+            )
         return None
 
     def best(self) -> Checkpoint | None:

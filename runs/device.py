@@ -4,10 +4,11 @@ import time
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor
 from mindspore import dtype as mstype
 
 from common.errors import UserError
+from model.linear import product
 from model.native.symbols import obstacle
 
 TARGETS = ("Ascend", "GPU", "CPU")
@@ -25,7 +26,7 @@ def select_device(name: str = "auto") -> str:
     if target not in found:
         raise UserError(
             f"train.device is {name}, but MindSpore finds only {', '.join(found)} here; "
-            "set train.device to one of these or mend the driver (docs/devices.md)"
+            "set train.device to one of these or repair the driver (docs/devices.md)"
         )
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_device(target)
@@ -41,18 +42,8 @@ def explain_device(name: str, target: str) -> str:
 
 
 def select_dtype(name: str, target: str):
-    """The mindspore type of the matrix products for a recipe's `train.compute_dtype`.
-
-    Raises:
-        UserError: bfloat16 on the CPU, which has no kernels for it.
-    """
-    name = DEFAULT_DTYPE[target] if name == "auto" else name
-    if name == "bfloat16" and target == "CPU":
-        raise UserError(
-            "train.compute_dtype is bfloat16, for which MindSpore has no kernels on the CPU; "
-            "use float32 there"
-        )
-    return getattr(mstype, name)
+    """The mindspore type of the matrix products for a recipe's `train.compute_dtype`."""
+    return getattr(mstype, DEFAULT_DTYPE[target] if name == "auto" else name)
 
 
 def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, str]:
@@ -64,11 +55,17 @@ def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, s
         reason: why they cannot be used, if the caller knows one.
 
     Raises:
-        UserError: the recipe asks for native kernels, and something is in the way.
+        UserError: the recipe asks for native kernels, and something is in the way; or for bfloat16
+            on the CPU, where MindSpore's own kernels cannot multiply it.
     """
+    reason = "train.kernels is plain" if name == "plain" else reason or obstacle(dtype)
+    if reason and dtype == mstype.bfloat16 and ms.get_context("device_target") == "CPU":
+        raise UserError(
+            "train.compute_dtype is bfloat16, which on the CPU only the native kernels multiply, "
+            f"but {reason}; use float32 (docs/performance.md)"
+        )
     if name == "plain":
         return False, "plain kernels (as train.kernels says)"
-    reason = reason or obstacle(dtype)
     if reason is None:
         return True, "native kernels"
     if name == "native":
@@ -76,24 +73,26 @@ def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, s
     return False, f"plain kernels (auto: {reason})"
 
 
-class _Product(nn.Cell):
-    """One matrix product."""
+def measure_peak_flops(
+    dtype, native: bool = False, size: int = 1024, seconds: float = 0.6
+) -> float:
+    """Operations a second of the fastest (size, size) matrix product, the peak behind MFU.
 
-    def __init__(self):
-        super().__init__()
-        self.matmul = ops.MatMul(transpose_b=True)
+    Products are short and repeated for so many seconds, at least eight times, so that some meet a
+    moment in which no other process takes a core from them.
 
-    def construct(self, a, b):
-        return self.matmul(a, b)
-
-
-def measure_peak_flops(dtype, size: int = 2048, repeats: int = 8) -> float:
-    """Operations a second of the best of some (size, size) matrix products, the peak behind MFU."""
-    a = Tensor(np.ones((size, size), np.float32)).astype(dtype)
-    product = _Product()
-    seconds = []
-    for _ in range(repeats):
+    Args:
+        dtype: mindspore type of the operands.
+        native: multiply as the native kernels do, on all cores.
+        size: rows and columns.
+        seconds: how long to try.
+    """
+    a = Tensor(np.ones((size, size), np.float32))
+    a = a if native else a.astype(dtype)  # the kernels round by themselves
+    multiply = product(dtype, bias=False, native=native)
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 8 or time.perf_counter() < end:
         start = time.perf_counter()
-        product(a, a).asnumpy()
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / min(seconds)
+        multiply(a, a).asnumpy()
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times)

@@ -1,6 +1,7 @@
 """A run directory: everything that evaluation, export and resuming need."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import logging
@@ -124,12 +125,16 @@ class Run:
         return best
 
     def load_model(
-        self, compute_dtype=mstype.float32, weights: str = "float32", native: bool = False
+        self,
+        compute_dtype=mstype.float32,
+        weights: str = "float32",
+        native: bool = False,
+        value_head: bool = True,
     ) -> Llama:
         """The network with the weights of the chosen checkpoint, in float32 or as int8.
 
         An adapter is merged into its base. `native`: with the kernels of model/native, which int8
-        has none of.
+        has none of. `value_head` false: without one, also where the run trained one.
 
         Raises:
             UserError: there is no such checkpoint, it does not fit the recipe, or the base of its
@@ -141,11 +146,13 @@ class Run:
             shapes = network.weight_shapes()
             network.fill(open_weights(checkpoint, shapes, recipe.model, recipe.adapter))
             return network
-        network = Llama(recipe.model, compute_dtype, seed=None, native=native)
-        parameters = list(network.get_parameters())
-        shapes = {parameter.name: parameter.shape for parameter in parameters}
+        has_values = recipe.model.value_head
+        model = dataclasses.replace(recipe.model, value_head=has_values and value_head)
+        network = Llama(model, compute_dtype, seed=None, native=native)
+        shapes = {parameter.name: parameter.shape for parameter in network.get_parameters()}
+        shapes |= {"value_head": (model.dim,)} if has_values else {}
         read = open_weights(checkpoint, shapes, recipe.model, recipe.adapter)
-        for parameter in parameters:
+        for parameter in network.get_parameters():
             parameter.set_data(Tensor(read(parameter.name)))
         return network
 

@@ -69,7 +69,7 @@ class Answer:
 
     def _end(self, choice: Choice, event: End) -> dict[str, Any]:
         if event.reason == ERROR:
-            raise ApiError(500, "the server met an error that it did not foresee")
+            raise ApiError(500, "the server had an unexpected error")
         if event.reason == NOT_FINITE:
             raise ApiError(500, "the model's logits are not finite numbers: its training diverged")
         if event.reason == "time" and not choice.text:

@@ -15,18 +15,18 @@ WELCOME = "Ask something, or /help."
 HELP = """\
 A line is a question, which the model answers; it remembers what was said before.
 Ctrl-C stops an answer, Ctrl-D or /quit ends.
-  /system TEXT      what the model is told before all else; without TEXT: nothing
+  /system TEXT      instructions that the model reads first; without TEXT: none
   /undo             take the last question and its answer back
-  /clear            begin anew; the system message stays
+  /clear            start a new dialogue; the system message stays
   /save FILE        write the dialogue as a line of JSON, which the reader `messages` reads
   /set NAME VALUE   change a setting, such as /set temperature 0.7
-  /seed NUMBER      other random numbers
-  /show             the settings
-  /reset            the settings as they were in the beginning"""
+  /seed NUMBER      use other random numbers
+  /show             show the settings
+  /reset            restore the settings of the beginning"""
 
 
 def converse_in_turns(writer: Writer, template: ChatTemplate) -> None:
-    """Answer what is typed until the input ends; what goes wrong is told and passed over."""
+    """Answer what is typed until the input ends; what goes wrong is reported and passed over."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - its import alone lets lines be edited
     dialogue = Dialogue(writer, template)
@@ -136,7 +136,7 @@ class Dialogue(Chat):
             UserError: there is none.
         """
         if not self.rounds:
-            raise UserError("nothing was said yet")
+            raise UserError("there is no question yet")
         question, _ = self.rounds.pop()
         print(f"  taken back: {question.content}")
 
@@ -153,7 +153,7 @@ class Dialogue(Chat):
         if not rest:
             raise UserError("name a file, such as /save dialogue.jsonl")
         if not self.rounds:
-            raise UserError("nothing was said yet")
+            raise UserError("there is no question yet")
         values = {"messages": [message.to_json() for message in self.messages()]}
         try:
             with atomic_open(rest, "w") as file:

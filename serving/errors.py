@@ -52,7 +52,7 @@ class ApiError(Exception):
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Let an app answer all errors in this form; nothing of the machine is told."""
+    """Let an app answer all errors in this form; nothing about the machine is revealed."""
 
     @app.exception_handler(ApiError)
     async def answer_error(request: Request, error: ApiError) -> JSONResponse:
@@ -69,7 +69,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def answer_unforeseen(request: Request, error: Exception) -> JSONResponse:
-        return ApiError(500, "the server met an error that it did not foresee").response()
+        return ApiError(500, "the server had an unexpected error").response()
 
 
 def invalid(error: RequestValidationError) -> ApiError:

@@ -122,7 +122,7 @@ class Guard:
         except asyncio.TimeoutError:
             raise ApiError(
                 HTTPStatus.REQUEST_TIMEOUT,
-                f"the body did not come within {self.config.read_timeout} seconds",
+                f"the body was not received within {self.config.read_timeout} seconds",
             ) from None
         return bytes(body)
 

@@ -43,7 +43,7 @@ def _encodable(text: str) -> str:
 
 
 class StreamOptions(BaseModel):
-    """What a stream tells beside the text."""
+    """What a stream reports beside the text."""
 
     model_config = ConfigDict(strict=True)
     include_usage: bool = False

@@ -135,8 +135,8 @@ class Service:
         passages = await asyncio.to_thread(self.documents.search, question, PASSAGES)
         room = model.context - 1 - (limit or model.context // ANSWER_SHARE)
         while passages:
-            told = with_passages(messages, [passage.text for passage in passages])
-            with_them = model.template.prompt_ids(told)
+            extended = with_passages(messages, [passage.text for passage in passages])
+            with_them = model.template.prompt_ids(extended)
             if len(with_them) <= room:
                 return with_them, passages
             passages.pop()
@@ -209,7 +209,7 @@ class Service:
         except QueueFull:
             raise ApiError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                "so many texts wait that no more are taken; try again later",
+                "too many texts are waiting; try again later",
                 code="queue_full",
             ) from None
         if body.stream:

@@ -17,11 +17,11 @@ WELCOME = "Write the beginning of a text, or /help."
 HELP = """\
 A line is the beginning of a text, which the model continues; an empty line lets it begin by itself.
 Ctrl-C stops a continuation, Ctrl-D or /quit ends.
-  /more             go on with the last text
+  /more             continue the last text
   /set NAME VALUE   change a setting, such as /set temperature 0.7
-  /seed NUMBER      other random numbers
-  /show             the settings
-  /reset            the settings as they were in the beginning"""
+  /seed NUMBER      use other random numbers
+  /show             show the settings
+  /reset            restore the settings of the beginning"""
 SETTINGS = (
     "temperature",
     "top_k",
@@ -41,7 +41,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def converse(writer: Writer) -> None:
-    """Continue what is typed until the input ends; what goes wrong is told and passed over."""
+    """Continue what is typed until the input ends; what goes wrong is reported and passed over."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - its import alone lets lines be edited
     chat = Chat(writer)

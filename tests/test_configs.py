@@ -40,10 +40,17 @@ def test_every_recipe_is_shipped_that_should_be():
         "demo",
         "debug",
         "debug-sft",
+        "debug-dpo",
+        "debug-reward",
+        "debug-ppo",
         "sft-idioms",
+        "dpo-idioms",
+        "reward-idioms",
         "poet-base",
         "poet-sft",
         "poet-grpo",
+        "longlora-demo",
+        "longlora-8k",
         *ZOO,
     }
     assert {path.stem for path in CONFIGS} == shipped

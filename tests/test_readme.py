@@ -19,7 +19,16 @@ from interop import options as export_options
 from recipe import DEMO, REPO, Recipe, load_recipe, parse_recipe
 from serving import options as serve_options
 from serving.config import ServeConfig
-from tests.guides import BARE, GUIDES, PAIRS, PLAIN_COMMANDS, READMES, RUN_BY, TROUBLESHOOTING
+from tests.guides import (
+    BARE,
+    GUIDES,
+    PAIRS,
+    PLAIN_COMMANDS,
+    READMES,
+    RUN_BY,
+    TROUBLESHOOTING,
+    both,
+)
 from tests.test_structure import ALLOWED_ROOMS
 
 # Files that a guide names and that the reader, a run or a package makes, not this repository.
@@ -28,13 +37,21 @@ NOT_OURS = {
     *("tokenizer.model", "pretrain_data.bin", "recipe.yaml", "metrics.jsonl", "train.log"),
     *("report.md", "report.html", "evaluation.json", "loss.png", "checkpoints/"),
     *("/path/to/python3.11", "val_data.bin", "pretrain_data.json", "pretrain_data-00000.bin"),
-    *("pretrain_data-00001.bin", "pretrain_data_lengths.png", "duplicates.jsonl", "work/"),
+    *(
+        "pretrain_data-00001.bin",
+        "pretrain_data_lengths.png",
+        "duplicates.jsonl",
+        "work/",
+        "filtered.jsonl",
+    ),
     *("cleaning_report.md", "start.sh", "part.sh", "dev/", "test/", "val/", "cmmlu/", "ceval/"),
     *("revision.json", "mmlu/", "generation_config.json", "config.json", "train.yaml", "model.bin"),
     *("tokenizer.bin", "tokenizer.json", "checkpoint/", "model.gguf"),
     *("chat_template.json", "train_examples.bin", "train_examples.npy", "train_keys.jsonl"),
     *("train_examples.sources.npy", "train_examples.json", ".json", ".jsonl", ".csv"),
+    *("state.json", "adapter_config.json"),
     *("training.md", "training.png", "real.jsonl", "answers.jsonl", "tensorboard/", "scale.yaml"),
+    *("state.json", "rollouts/"),
 }
 RUN_TIME = ("data/", "out/", ".venv")
 # Messages of the framework and the system, not of our code.
@@ -83,8 +100,8 @@ def fields() -> set[str]:
 
 
 def example_recipe(folder: Path) -> Path:
-    """The README's own recipe, as the file that its commands name."""
-    (block,) = [block for language, block in fenced("README.md") if language == "yaml"]
+    """The recipe of the guide to one's own text, as the file that its commands name."""
+    (block,) = [block for language, block in fenced("docs/own_text.md") if language == "yaml"]
     path = folder / "mine.yaml"
     path.write_text(block, encoding="utf-8")
     return path
@@ -92,6 +109,11 @@ def example_recipe(folder: Path) -> Path:
 
 each_guide = pytest.mark.parametrize("name", GUIDES)
 each_readme = pytest.mark.parametrize("name", READMES)
+
+
+def in_both(guide: str):
+    """Run a test on a guide in both languages."""
+    return pytest.mark.parametrize("name", both(guide))
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0])
@@ -162,7 +184,7 @@ def test_the_example_recipe_loads(tmp_path):
     }
 
 
-@each_readme
+@in_both("own_text")
 def test_the_tokenizer_fragment_loads(name, tmp_path):
     (fragment,) = [code for code in inline_code(name) if code.startswith("tokenizer: {")]
     values = {**yaml.safe_load(DEMO.read_text(encoding="utf-8")), **yaml.safe_load(fragment)}
@@ -200,23 +222,36 @@ def test_options_and_fields_exist(name):
     assert not {option.strip("-") for option in used if set(option) != {"-"}} - known
 
 
-@each_readme
+@in_both("own_text")
 def test_sizes_are_those_of_the_recipes(name):
-    rows = table_rows(name, r"\[.+\]\(configs/.+\.yaml\)")
+    rows = table_rows(name, r"\[.+\]\(\.\./configs/.+\.yaml\)")
     assert len(rows) >= 5
     for recipe_cell, *cells in rows:
-        model = sized_model(load_recipe(REPO / re.search(r"\((.+)\)", recipe_cell)[1]))
+        model = sized_model(load_recipe(REPO / re.search(r"\(\.\./(.+)\)", recipe_cell)[1]))
         parameters, memory = model.n_params() / 1e6, model.n_params() * TRAIN_BYTES / 1e6
         right = [f"{parameters:,.1f} M", f"{model.max_seq_len:,}", f"{model.vocab_size:,}"]
         assert [cell.strip() for cell in cells] == [*right, f"{memory:,.0f} MB"], recipe_cell
 
 
-@each_readme
-def test_the_reading_path_takes_an_hour(name):
-    assert sum(int(row[0]) for row in table_rows(name, r"\d+")) <= 60
+@in_both("code")
+def test_each_reading_path_takes_an_hour(name):
+    """Each table fits into one hour, at 15 lines a minute."""
+    for part in text_of(name).split("\n## "):
+        rows = re.findall(r"^\| (\d+) \| \[.+?\]\(\.\./(.+?)\) \|", part, re.MULTILINE)
+        minutes = [int(number) for number, _ in rows]
+        assert sum(minutes) <= 60
+        for number, (_, file) in zip(minutes, rows):
+            lines = len(text_of(file).splitlines())
+            assert abs(number - lines / 15) <= 1 + lines / 100, f"{file}: {lines} lines"
+    assert len(table_rows(name, r"\d+")) > 10
 
 
 @each_readme
+def test_the_door_is_short(name):
+    assert len(text_of(name).splitlines()) <= 180
+
+
+@in_both("corpora")
 def test_the_texts_are_those_that_are_fetched(name):
     packages = [v for v in vars(demo_corpus).values() if isinstance(v, demo_corpus.Package)]
     named = {tuple(row[:2]) for row in table_rows(name, r"[\w-]+ [\d.]+")}
@@ -225,16 +260,6 @@ def test_the_texts_are_those_that_are_fetched(name):
         for package in packages
     }
     assert named == right
-
-
-def test_both_transcripts_are_the_same_run():
-    english, chinese = (
-        re.search("<!-- transcript:begin -->(.*)<!-- transcript:end -->", text_of(name), re.DOTALL)[
-            1
-        ]
-        for name in READMES
-    )
-    assert english == chinese
 
 
 def test_a_bare_token_file_is_cut_in_two(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from common.errors import UserError
-from common.sections import alternatives, field_types, section_in
+from common.sections import alternatives, field_types, sections_in
 from evaluation.config import EvalConfig
 from model.config import ModelConfig
 from recipe import Recipe, load_recipe, parse_recipe, save_recipe
@@ -159,8 +159,8 @@ def test_a_bad_option_is_one_sentence(small, options, says):
         ("- a\n", "must hold sections"),
         ("name: [", "is not valid YAML"),
         (SMALL + "config: x", "field config is unknown"),
-        (SMALL + "train: {max_steps: 3}", "train stands twice, in lines 6 and 7"),
-        (SMALL.replace("n_layers", "dim: 64, n_layers"), "dim stands twice, in line 5"),
+        (SMALL + "train: {max_steps: 3}", "train appears twice, in lines 6 and 7"),
+        (SMALL.replace("n_layers", "dim: 64, n_layers"), "dim appears twice, in line 5"),
         (SMALL.replace("name: small", "name: 2024"), "name is 2024; it must be text; write '2024'"),
     ],
 )
@@ -169,13 +169,14 @@ def test_a_bad_file_is_one_sentence(small, text, says):
     assert says in error_of(small)
 
 
-def numeric_fields() -> list[str]:
-    """Dotted names of all fields of the sections that hold a number."""
+def numeric_fields() -> list[list[str]]:
+    """Options for all fields of the sections that hold a number, and what chooses their kind."""
     return [
-        f"{section}.{name}"
+        ([f"--{section}.kind={inner.kind}"] if len(sections_in(kind)) > 1 else [])
+        + [f"--{section}.{name}"]
         for section, kind in field_types(Recipe).items()
-        if section_in(kind)
-        for name, numbers in field_types(section_in(kind)).items()
+        for inner in sections_in(kind)
+        for name, numbers in field_types(inner).items()
         if {int, float} & set(alternatives(numbers))
     ]
 
@@ -184,8 +185,40 @@ def numeric_fields() -> list[str]:
 def test_no_number_beyond_its_range(small, value):
     fields = numeric_fields()
     assert len(fields) > 40
-    for field in fields:
-        assert f"{field} is " in error_of(small, f"--{field}={value}"), field
+    for *kind, field in fields:
+        assert f"{field[2:]} is " in error_of(small, *kind, f"{field}={value}"), field
+
+
+def test_an_objective_has_the_fields_of_its_kind(small, tmp_path, capsys):
+    grpo = ["--objective.group=4", "--objective.kind=grpo", "--data.kind=task"]
+    recipe = load_recipe(small, grpo)
+    assert (recipe.objective.kind, recipe.objective.group, recipe.objective.clip) == (
+        "grpo",
+        4,
+        0.2,
+    )
+    save_recipe(recipe, tmp_path / "saved.yaml")
+    assert load_recipe(tmp_path / "saved.yaml") == recipe
+    again = load_recipe(tmp_path / "saved.yaml", ["--objective.beta", "0.5"])
+    assert (again.objective.beta, again.objective.group) == (0.5, 4)
+    other = load_recipe(tmp_path / "saved.yaml", ["--objective.kind=sft", "--data.kind=sft"])
+    assert vars(other.objective) == {"kind": "sft"}, "of another kind nothing stays"
+    for options in (["--objective.group", "4"], ["--objective", "{group: 4}"]):
+        assert error_of(small, *options) == (
+            "field objective.group is unknown for objective.kind pretrain; its fields are kind"
+        )
+    said = error_of(small, "--objective", "{kind: grpo, epsilon: 0.2}")
+    assert "objective.epsilon is unknown for objective.kind grpo; its fields are kind, re" in said
+    assert "it must be one of pretrain, sft" in error_of(small, "--objective.kind", "ppo2")
+    with pytest.raises(SystemExit):
+        parse_recipe(["--config", str(small), "--help"])
+    assert "--objective.group INT" in capsys.readouterr().out
+
+
+def test_runs_saved_with_the_fields_of_all_objectives_are_read(small):
+    flat = "objective: {kind: pretrain, group: 8, rollout_rows: 32, normalise: token}\n"
+    small.write_text(SMALL + flat)
+    assert vars(load_recipe(small).objective) == {"kind": "pretrain"}
 
 
 @pytest.mark.parametrize("section", [ModelConfig, TrainConfig, EvalConfig])
@@ -205,3 +238,17 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_bad_file_option_is_one_sentence(argv):
     with pytest.raises(UserError, match=argv[0].split("=")[0]):
         parse_recipe(argv)
+
+
+def test_the_home_folder_is_expanded(small, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ming")
+    options = ("--out_dir=~/runs", "--train.init_from=~/base", "--data.dir=~/data")
+    recipe = load_recipe(small, options)
+    assert str(recipe.run_dir) == "/home/ming/runs/small"
+    assert (recipe.train.init_from, recipe.data.dir) == ("/home/ming/base", "/home/ming/data")
+
+
+def test_a_limit_of_time_and_grpo(small):
+    options = ["--train.max_minutes", "9", "--objective.kind", "grpo", "--data.kind", "task"]
+    says = "train.max_minutes is 9, but objective.kind is grpo, whose steps last as long"
+    assert says in error_of(small, *options)

@@ -24,7 +24,7 @@ ALLOWED_ROOMS["training"] = BELOW_TRAINING
 ALLOWED_ROOMS["evaluation"] = ALLOWED_ROOMS["interop"] = BELOW_TRAINING | {"training"}
 ALLOWED_ROOMS["serving"] = BELOW_TRAINING | {"training"}
 # The recipe knows the rooms' sections and nothing else of them, so a run can be handed a whole one.
-RECIPE_MODULES = {f"{room}.config" for room in ALLOWED_ROOMS}
+RECIPE_MODULES = {f"{room}.config" for room in ALLOWED_ROOMS} | {"training.objectives.config"}
 WITHOUT_MINDSPORE = {"common", "tokenizer", "chat", "corpus"}
 # What model/ may import beside itself: the framework, numpy, and a little of the standard library.
 MODEL_PACKAGES = {

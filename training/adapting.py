@@ -31,7 +31,7 @@ def measured_network(prepared: PreparedRun, network: Llama) -> Llama:
     adapter = prepared.run.recipe.adapter
     if adapter.attention_group is None:
         return network
-    plain = Llama(prepared.model, prepared.dtype, seed=None)
+    plain = Llama(prepared.model, prepared.dtype, seed=None, native=prepared.native)
     if adapter.kind == "lora":
         add_adapters(plain, adapter, seed=None)
     return with_full_attention(network, plain)

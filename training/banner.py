@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from model.config import ModelConfig
+from model.adapters import count_trained
+from model.config import AdapterConfig, ModelConfig
 from runs.device import explain_device
 from training.hooks.metrics import clock
 from training.memory import estimate_memory
@@ -21,13 +22,14 @@ def banner(prepared: PreparedRun) -> list[str]:
     device = f"{prepared.target} ({explain_device(config.device, prepared.target)})"
     dtype = str(prepared.dtype).lower()
     ranks = f"{world.size} ranks" if world.size > 1 else "1 process"
-    memory = estimate_memory(model, config, prepared.micro_batches > 1, world)
+    adapter = prepared.run.recipe.adapter
+    memory = estimate_memory(model, adapter, config, prepared.micro_batches > 1, world)
     return [
         f"device {device}, {ranks}, products in {dtype}, all else in float32, {prepared.kernels}",
         f"model: dim {model.dim}, {model.n_layers} layers, {model.n_heads} heads, "
         f"{model.n_kv_heads} key-value heads, context {model.max_seq_len}, "
         f"vocabulary {model.vocab_size:,} padded to {model.padded_vocab_size:,}",
-        parameters_line(model),
+        parameters_line(model, adapter),
         f"data: {prepared.feed.description()}",
         f"run: {prepared.max_steps:,} steps of {prepared.tokens_per_step:,} tokens "
         f"({prepared.micro_batches} x {config.micro_batch} rows a rank), "
@@ -38,12 +40,19 @@ def banner(prepared: PreparedRun) -> list[str]:
     ]
 
 
-def parameters_line(model: ModelConfig) -> str:
-    """How many parameters there are, and where."""
+def parameters_line(model: ModelConfig, adapter: AdapterConfig) -> str:
+    """How many parameters there are, and where; with an adapter, how many of them are trained."""
     blocks, table = model.n_params(embedding=False), model.padded_vocab_size * model.dim
     head = "0, it shares the embedding" if model.tie_embeddings else f"{table:,}"
-    return (
+    line = (
         f"parameters: {model.n_params():,} = embedding {table:,} + blocks {blocks:,} + head {head}"
+    )
+    if adapter.kind == "none":
+        return line
+    whole, low = count_trained(model, adapter)
+    return (
+        f"{line}; trained: {whole + low:,} = low-rank {low:,} (rank {adapter.rank} beside "
+        f"{', '.join(adapter.targets)}) + whole {whole:,}"
     )
 
 

@@ -1,5 +1,6 @@
-"""The objective and train sections of the recipe."""
+"""The train section of the recipe."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,77 +27,15 @@ RANGES = {
 }
 
 
-# What each objective reads: the `data.kind` of its files.
-DATA_KINDS = {"pretrain": "text", "sft": "sft", "grpo": "task"}
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """What is minimised: the next token of text, or what makes a model answer."""
-
-    kind: Literal["pretrain", "sft", "grpo"] = "pretrain"
-    """pretrain: predict all of a text; sft: predict the answers of dialogues; grpo: answer \
-prompts, and make answers likelier that are better than others to the same prompt"""
-    rewards: dict[str, float] = field(default_factory=dict)
-    """grpo: weights of the rewards that are summed, by their names"""
-    group: int = 8
-    """grpo: completions of each prompt, which are compared with each other"""
-    temperature: float = 1.0
-    """grpo: divides the logits when completions are sampled; at 1 the distribution that is \
-sampled is the one that is trained"""
-    top_p: float = 1.0
-    """grpo: ids are sampled among the most likely ones that together have this probability"""
-    max_new_tokens: int = 64
-    """grpo: longest completion in tokens"""
-    rollout_rows: int = 32
-    """grpo: completions that are written side by side"""
-    table_interval: int = 20
-    """grpo: steps between tables of all completions in the run's folder rollouts/"""
-    clip: float = 0.2
-    """grpo: the ratio of new to old probability counts from 1 - clip to 1 + clip_high only"""
-    clip_high: float | None = None
-    """grpo: null: as clip"""
-    beta: float = 0.02
-    """grpo: weight of the divergence from the model before; 0: none is kept in memory"""
-    scale_by_std: bool = True
-    """grpo: advantages are divided by the group's standard deviation; false: Dr. GRPO"""
-    normalise: Literal["token", "sequence", "constant"] = "token"
-    """grpo: tokens count alike, completions count alike, or all is divided by max_new_tokens"""
-
-    def __post_init__(self):
-        """Reject values out of range.
-
-        Raises:
-            ValueError: names the field.
-        """
-        for name, interval in {
-            "group": "[2, inf)",
-            "temperature": "(0, inf)",
-            "top_p": "(0, 1]",
-            "max_new_tokens": "[1, inf)",
-            "rollout_rows": "[1, inf)",
-            "table_interval": "[1, inf)",
-            "clip": "(0, 1)",
-            "beta": "[0, inf)",
-        }.items():
-            check_range(f"objective.{name}", getattr(self, name), interval)
-        if self.clip_high is not None:
-            check_range("objective.clip_high", self.clip_high, "(0, inf)")
-        for name, weight in self.rewards.items():
-            check_range(f"objective.rewards.{name}", weight, "(-inf, inf)")
-
-    @property
-    def data_kind(self) -> str:
-        """The `data.kind` that the objective reads."""
-        return DATA_KINDS[self.kind]
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """How the network is trained."""
 
     max_steps: int = 2000
     """optimizer steps of the whole run"""
+    max_minutes: float | None = None
+    """before step 1 the speed of a step is measured, and max_steps becomes as many as fit into so \
+many minutes, at most max_steps; null: max_steps as it is"""
     tokens_per_step: int = 8192
     """tokens of one optimizer step over all ranks and micro-batches"""
     micro_batch: int = 8
@@ -105,16 +44,17 @@ class TrainConfig:
     """keep only what enters each block for the gradient and compute the rest again: less memory \
 on accelerators for a third more work (arXiv:1604.06174)"""
     compute_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend"""
+    """type of the matrix products; auto: float32 on CPU, float16 on GPU, bfloat16 on Ascend. On a \
+CPU with instructions for bfloat16, linear and output layers can have it, attention is float32"""
     kernels: Literal["auto", "native", "plain"] = "auto"
-    """what computes a step on the CPU. native: kernels that Numba compiles, in float32; plain: \
+    """what computes a step on the CPU. native: kernels that Numba compiles; plain: \
 MindSpore's operators; auto: native where they run, else plain, and the log says why"""
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon: momentum made orthogonal for the matrices of the blocks, adamw for all else"""
+    """muon: orthogonalised momentum for the matrices of the blocks, adamw for all else"""
     learning_rate: float = 6e-4
     """peak learning rate"""
     schedule: Literal["cosine", "linear", "wsd"] = "cosine"
-    """how the rate falls after the warm-up; wsd: not before the end, then linearly"""
+    """how the rate falls after the warm-up; wsd: only near the end, and then linearly"""
     decay_ratio: float = 0.2
     """wsd: share of the steps after the warm-up in which the rate falls"""
     min_lr_ratio: float = 0.1
@@ -138,7 +78,7 @@ MindSpore's operators; auto: native where they run, else plain, and the log says
     loss_scale: float = 65536.0
     """first loss scale of float16; halved on overflow, doubled after 1,000 good steps"""
     max_bad_steps: int = 20
-    """stop after so many non-finite steps in a row"""
+    """stop after this many non-finite steps in a row"""
     log_interval: int = 10
     """steps between log lines"""
     loggers: list[str] = field(default_factory=list)
@@ -161,22 +101,26 @@ nothing; shared: the rows of the pieces that both have"""
     resume: Literal["auto", "never"] = "auto"
     """auto: go on from the newest checkpoint of the run directory, if there is one"""
     max_restarts: int = 0
-    """after a crash start again from the last checkpoint, at most so many times in a row without \
-a new checkpoint; several ranks: put python -m training.supervise in front of msrun"""
+    """start again from the last checkpoint after a crash, at most this many times in a row \
+without a new checkpoint; several ranks: put python -m training.supervise in front of msrun"""
     device: Literal["auto", "CPU", "GPU", "Ascend"] = "auto"
     """device target; auto: Ascend, then GPU, then CPU"""
     seed: int = 1337
     """seed of the initial weights and of the data order"""
 
     def __post_init__(self):
-        """Reject values out of range.
+        """Expand `~`, and reject values out of range.
 
         Raises:
             ValueError: names the field.
         """
+        if self.init_from is not None:
+            object.__setattr__(self, "init_from", os.path.expanduser(self.init_from))
         for interval, names in RANGES.items():
             for name in names:
                 check_range(f"train.{name}", getattr(self, name), interval)
+        if self.max_minutes is not None:
+            check_range("train.max_minutes", self.max_minutes, "(0, inf)")
         if self.init_reset != "none" and self.init_from is None:
             raise ValueError(
                 f"train.init_reset is {self.init_reset}; without train.init_from it must be none"

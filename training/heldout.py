@@ -52,6 +52,9 @@ class Rows(ABC):
     def padding(self) -> Row:
         """Columns of a row that counts nothing; it fills the last batch up."""
 
+    group: int = 1
+    """rows that belong together, such as the two of a pair; their number is a multiple of it"""
+
     @property
     def bytes_per_token(self) -> float:
         """Bytes of text that a token of the denominator stands for; 0: not known."""
@@ -111,6 +114,9 @@ class _Sums(nn.Cell):
 class HeldOut:
     """Measures an objective on held-out rows, in batches of fixed shape shared among the ranks."""
 
+    result: type[ObjectiveResult] = ObjectiveResult
+    """of what is counted"""
+
     def __init__(self, objective: Objective, rows: Rows, batch: int, world: World | None = None):
         """`batch` rows are measured at once by each rank of `world`; None: this process alone."""
         self.names, self.sums = objective.measures, _Sums(objective)
@@ -119,8 +125,8 @@ class HeldOut:
 
     def evaluate(self, rows: int = 0) -> ObjectiveResult:
         """Loss over `rows` rows spread evenly over all of them; 0: over all."""
-        rows = min(rows or len(self.rows), len(self.rows))
-        chosen = np.arange(rows) * len(self.rows) // rows
+        chosen = self._spread(rows)
+        rows = len(chosen)
         sums = np.zeros(2 + len(self.names))
         for begin in range(self.world.rank * self.batch, rows, self.world.size * self.batch):
             columns = self._columns(chosen[begin : begin + self.batch])
@@ -130,7 +136,15 @@ class HeldOut:
         nats, tokens, *others = map(float, sums)
         measures = {name: value / tokens for name, value in zip(self.names, others)}
         text_bytes = tokens * self.rows.bytes_per_token
-        return ObjectiveResult(nats, int(tokens), text_bytes, measures)
+        return self.result(nats, int(tokens), text_bytes, measures)
+
+    def _spread(self, rows: int) -> np.ndarray:
+        """Numbers of at least `rows` rows in whole groups, evenly over all; 0: of all."""
+        group = self.rows.group
+        known = len(self.rows) // group
+        count = min(-(-rows // group) or known, known)
+        first = np.arange(count) * known // count
+        return (group * first[:, None] + np.arange(group)).reshape(-1)
 
     def _columns(self, chosen: Sequence[int]) -> list[np.ndarray]:
         """Columns of a full batch; missing rows count nothing."""

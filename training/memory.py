@@ -1,6 +1,7 @@
 """How much memory a rank will need, said before it is taken."""
 
-from model.config import ModelConfig
+from model.adapters import count_trained
+from model.config import AdapterConfig, ModelConfig
 from model.head import BYTES_FLOAT32, CHUNK_BYTES
 from training.config import TrainConfig
 from training.parallel import World
@@ -12,6 +13,8 @@ FRAMEWORK_BYTES = int(0.6 * 2**30)
 COPIES, MORE_COPIES = 10.4, 3.5
 """of the weights: themselves, gradients, clipped gradients, two moments, a checkpoint that is being
 written, parts of the tables; and more where the gradients of micro-batches are summed"""
+FROZEN_COPIES = 2.3
+"""of weights that an adapter leaves as they are: themselves, and what they were read from"""
 WIDE, KEYS, HIDDEN, SCORES = 36.0, 6.0, 4.7, 3.1
 """tensors of width D, of the keys' width, of width F, and of T a head, for each token in each
 block; two thirds of them are of training, the others of evaluation"""
@@ -20,11 +23,15 @@ CHUNKS = 2.3
 
 
 def estimate_memory(
-    model: ModelConfig, config: TrainConfig, accumulates: bool, world: World
+    model: ModelConfig,
+    adapter: AdapterConfig,
+    config: TrainConfig,
+    accumulates: bool,
+    world: World,
 ) -> int:
     """Bytes of one rank, the framework included, as a process on the CPU takes them.
 
-    Recomputation, which saves nothing there, is left out. `accumulates` tells whether a step has
+    Recomputation, which saves nothing there, is left out. `accumulates` says whether a step has
     several micro-batches.
     """
     tokens = config.micro_batch * model.max_seq_len
@@ -34,5 +41,7 @@ def estimate_memory(
     block = WIDE * model.dim + KEYS * model.kv_dim + HIDDEN * model.hidden_dim
     block += SCORES * model.n_heads * model.max_seq_len
     logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, CHUNK_BYTES)
-    numbers = copies * model.n_params() + tokens * model.n_layers * block
+    whole, low = count_trained(model, adapter)
+    numbers = copies * (whole + low) + FROZEN_COPIES * (model.n_params() - whole)
+    numbers += tokens * model.n_layers * block
     return FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers + CHUNKS * logits)

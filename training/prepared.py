@@ -4,16 +4,18 @@ import functools
 from dataclasses import dataclass
 
 from mindspore import dtype as mstype
+from mindspore.dataset import GeneratorDataset
 
 from chat.template import ChatTemplate
 from common.errors import UserError
+from model.adapters import training_flops
 from model.config import ModelConfig
 from runs.checkpoint import Checkpoint
 from runs.device import measure_peak_flops
 from runs.run import Run
 from tokenizer.tokenizer import Tokenizer
 from training.config import TrainConfig
-from training.feeds.base import Feed
+from training.feeds.base import Feed, RankRows, batches
 from training.parallel import World
 
 
@@ -87,9 +89,14 @@ class PreparedRun:
         return self.max_steps * self.tokens_per_step / self.feed.epoch_tokens
 
     @property
+    def flops_per_token(self) -> int:
+        """Operations to train on one token, by count."""
+        return training_flops(self.model, self.run.recipe.adapter)
+
+    @property
     def flops(self) -> float:
         """Operations of the whole run, by count."""
-        return self.model.flops_per_token() * self.max_steps * self.tokens_per_step
+        return self.flops_per_token * self.max_steps * self.tokens_per_step
 
     @functools.cached_property
     def checkpoint(self) -> Checkpoint | None:
@@ -109,4 +116,15 @@ class PreparedRun:
     @functools.cached_property
     def peak_flops(self) -> float:
         """Operations a second of a large matrix product on all ranks, measured when asked for."""
-        return self.world.size * measure_peak_flops(self.dtype)
+        return self.world.size * measure_peak_flops(self.dtype, self.native)
+
+    def batches(self, steps: int) -> GeneratorDataset:
+        """The micro-batches that this rank reads in the next so many optimizer steps."""
+        rows = RankRows(
+            self.feed,
+            start=self.start_step * self.rows_per_step,
+            length=steps * self.micro_batches * self.config.micro_batch,
+            rank=self.world.rank,
+            world=self.world.size,
+        )
+        return batches(rows, self.feed.columns, self.config.micro_batch)

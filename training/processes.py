@@ -1,7 +1,7 @@
 """All processes that come of a launch command, as a supervisor sees them.
 
 They are found under /proc, by a variable in their environment that names a file of this launch. An
-entry that ends with an error a user must mend writes its sentence there (`common.errors`).
+entry that ends with an error that a user must correct writes its sentence there (`common.errors`).
 """
 
 import os
@@ -58,7 +58,7 @@ class Processes:
         return f"rank {self.ranks.get(self.dead[0], '?')} (process {self.dead[0]})"
 
     def told_errors(self) -> list[str]:
-        """Sentences of errors that a restart does not mend."""
+        """Sentences of errors that a restart does not correct."""
         return self.errors.read_text(encoding="utf-8").splitlines() if self.errors.exists() else []
 
     def send(self, number: int) -> None:

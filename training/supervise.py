@@ -25,7 +25,7 @@ ENTRIES = ("pretrain.py", "post_train.py")
 PAUSE_SECONDS = 2.0
 """Before a restart, so that ports and devices are free again."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# A process that was told to stop ends with 128 + signal, or by the signal while it still starts.
+# A process that was asked to stop ends with 128 + signal, or by the signal while it still starts.
 STOPPED = {status for number in SIGNALS for status in (128 + number, -number)}
 
 
@@ -66,7 +66,7 @@ class Outcome:
     stopped: bool
     """a signal to the supervisor was passed on"""
     errors: list[str]
-    """sentences of errors that a restart does not mend"""
+    """sentences of errors that a restart does not correct"""
     who: str
     """the process that died"""
 
@@ -92,7 +92,7 @@ def supervise(command: Sequence[str], recipe: Recipe, launcher: bool = False) ->
     """Run the command, and again after a crash; returns its exit status.
 
     It is started again up to `train.max_restarts` times in a row without a new checkpoint. A stop
-    that was asked for, and an error that the user must mend, end it.
+    that was asked for, and an error that the user must correct, end it.
     """
     set_up_logging()
     allowed, latest = recipe.train.max_restarts, recipe.run_dir / "latest"

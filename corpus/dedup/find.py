@@ -1,7 +1,7 @@
 """Find the documents that repeat earlier ones, over all shards of a corpus.
 
 Memory is about 250 MB, whatever the size of the corpus; what is larger goes through files in
-`folder`. docs/deduplication.md tells how much.
+`folder`. docs/deduplication.md says how much.
 """
 
 import contextlib
@@ -118,7 +118,7 @@ def _documents(shards: Sequence[DedupShard]) -> Documents:
     documents = Documents(shards)
     if len(documents) >= MAX_DOCUMENTS:
         raise UserError(
-            f"{len(documents):,} documents are more than deduplication can number; part the "
+            f"{len(documents):,} documents are more than deduplication can number; split the "
             "corpus into recipes of fewer than 4 billion documents, or set data.dedup to none"
         )
     return documents

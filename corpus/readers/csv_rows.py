@@ -69,7 +69,7 @@ def csv_rows(file: InputFile, encoding: str, delimiter: str) -> Iterator[list[st
         elif len(row) != len(header):
             file.skip(f"the row has {len(row)} cells, the header {len(header)}")
         elif row == header:
-            file.skip("the header again")
+            file.skip("the header is repeated")
         else:
             yield row
 

@@ -1,7 +1,7 @@
 """Readers of dialogues to learn from. docs/chat.md says where each published set is from.
 
 A layout is a function from a record to a list of messages; the kind of the file, JSON lines, a JSON
-list or a table, is told by its name.
+list or a table, is known by its name.
 """
 
 import functools
@@ -75,7 +75,7 @@ def field_of(record: dict, *names: str, optional: bool = False) -> Any:
     """The value of the first of some fields that the record has; None for a missing optional one.
 
     Raises:
-        DialogueError: it has none of them; the sentence tells its fields.
+        DialogueError: it has none of them; the sentence names its fields.
     """
     for name in names:
         if record.get(name) is not None:

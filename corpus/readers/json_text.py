@@ -43,7 +43,7 @@ def json_lines(file: InputFile, encoding: str) -> Iterator[Any]:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             first = file.record == 1 and line.strip() in ("[", "{")
-            hint = "; JSON over several lines is for the reader json" if first else ""
+            hint = "; JSON that spans several lines needs the reader json" if first else ""
             file.skip(f"malformed JSON ({error}){hint}")
             continue
         yield record
@@ -53,7 +53,7 @@ def json_entries(file: InputFile, encoding: str) -> Iterator[Any]:
     """The entries of a list, or the values that follow one another where no list opens.
 
     The buffer they are parsed from holds little more than the longest of them. Where a broken entry
-    ends nobody can tell, so it and what follows it are lost.
+    ends cannot be known, so it and what follows it are lost.
     """
     buffer, at, is_list, wanted = "", 0, None, 0
     for piece in itertools.chain(file.characters(encoding), [""]):

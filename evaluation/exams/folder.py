@@ -43,8 +43,8 @@ def read_questions(
     if missing:
         more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
         raise UserError(
-            f"{folder} lacks {missing[0]}{more}; {benchmark.title} has a file a subject for each "
-            "split: copy all of them, or name the subjects that are there with --subjects"
+            f"{folder} lacks {missing[0]}{more}; {benchmark.title} has a file for each subject "
+            "and split: copy all of them, or name the subjects that are there with --subjects"
         )
     return {
         subject: {
@@ -77,12 +77,12 @@ def _read_file(benchmark: Benchmark, path: Path) -> Iterator[Question]:
     for number, row in enumerate(rows[begin:], begin + 1):
         if len(row) != width:
             raise UserError(
-                f"{path}, row {number} has {len(row)} cells where {width} belong; mend the row"
+                f"{path}, row {number} has {len(row)} cells where {width} belong; correct the row"
             )
         text, *choices, answer = (row[place].strip() for place in places)
         if answer not in tuple(LETTERS) or not text:
             raise UserError(
                 f"{path}, row {number} needs a question and one of A, B, C, D as its answer, "
-                f"which is {answer!r}; mend the row"
+                f"but it is {answer!r}; correct the row"
             )
         yield Question(text, tuple(choices), answer)

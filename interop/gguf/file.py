@@ -114,7 +114,7 @@ class _Header:
             if not name.isprintable() or len(name) > MAX_NAME:
                 raise self.damaged("a tensor has a name that cannot be printed")
             if name in entries:
-                raise self.damaged(f"tensor {name} stands in it twice")
+                raise self.damaged(f"tensor {name} is in it twice")
             entries[name] = self.entry(name)
         self.entries = self.placed(entries)
 
@@ -132,7 +132,7 @@ class _Header:
     def count(self) -> int:
         count = self.number("Q")
         if count > MAX_COUNT:
-            raise self.damaged(f"it speaks of {count} entries")
+            raise self.damaged(f"it claims to have {count} entries")
         return count
 
     def text(self) -> str:
@@ -151,7 +151,7 @@ class _Header:
             return self.number(NUMBERS[kind])
         kind, count = self.kind(), self.count()
         if kind == GGUFValueType.ARRAY:
-            raise self.damaged("a list of lists is in it")
+            raise self.damaged("it contains a list of lists")
         if kind == GGUFValueType.STRING:
             return [self.text() for _ in range(count)]
         dtype = np.dtype(f"<{NUMBERS[kind]}")
@@ -184,7 +184,7 @@ class _Header:
         for name, entry in sorted(entries.items(), key=lambda item: item[1].begin):
             begin = start + entry.begin
             if begin < end or begin + entry.n_bytes > self.size:
-                raise self.damaged(f"the numbers of tensor {name} do not lie where they should")
+                raise self.damaged(f"the numbers of tensor {name} are not where they should be")
             end = begin + entry.n_bytes
             placed[name] = Entry(entry.shape, entry.dtype, begin, entry.row_bytes, entry.n_bytes)
         return placed

@@ -53,7 +53,7 @@ def write(exported: Exported, folder: Path) -> None:
     config = exported.config
     if exported.dtype == "q8_0" and (config.dim % BLOCK or config.hidden_dim % BLOCK):
         raise UserError(
-            f"Q8_0 wants rows of a multiple of {BLOCK}, but model.dim is {config.dim} and "
+            f"Q8_0 needs rows of a multiple of {BLOCK}, but model.dim is {config.dim} and "
             f"model.hidden_dim {config.hidden_dim}; take --dtype float16"
         )
     # llama.cpp turns neighbouring pairs in llama, and the halves of a head in qwen2.

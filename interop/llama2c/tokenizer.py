@@ -43,8 +43,8 @@ def check_ids(pieces: Pieces, eos_id: int) -> None:
     expected = special + [Kind.BYTE] * N_BYTES
     if pieces.kinds[: len(expected)] != expected or eos_id != 2:
         raise UserError(
-            "llama2.c wants the ids 0, 1, 2 to be <unk>, <s>, </s> and the bytes to follow them; "
-            "this tokenizer counts otherwise: export as hf or gguf"
+            "llama2.c needs the ids 0, 1, 2 to be <unk>, <s>, </s> and the bytes to follow them; "
+            "this tokenizer numbers them differently: export as hf or gguf"
         )
 
 

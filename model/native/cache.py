@@ -2,7 +2,7 @@
 
 Compiling takes some ten seconds, loading a quarter of one. Numba writes the machine code and an
 index that knows processors apart into a folder of the user's cache, named after these sources. A
-list of checksums, written last, tells a damaged or half-written folder, which is emptied; a lock
+list of checksums, written last, shows a damaged or half-written folder, which is emptied; a lock
 lets processes that start together compile once.
 """
 

@@ -14,12 +14,12 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
-from model.native.symbols import LAUNCH, POOL, SGEMM
+from model.native.symbols import BGEMM, LAUNCH, POOL, SGEMM
 
 PLAIN, TRANSPOSED = np.int8(ord("N")), np.int8(ord("T"))
 ZERO, ONE = np.float32(0), np.float32(1)
-FLOAT = 4
-"""Bytes of a float32."""
+FLOAT, HALF = 4, 2
+"""Bytes of a float32, and of a bfloat16, the upper half of one."""
 COUNT, ADDRESSES, SHAPES, KERNEL, RUNNING, SCRATCH = range(6)
 """Places in a context; RUNNING is the number of parts of the stage that runs, and from SCRATCH on
 they are the driver's."""
@@ -31,13 +31,11 @@ FUNCTION_NUMBERS = 4
 """int64 numbers in a std::function of the GNU library: two of its own, its manager, its invoker."""
 
 Numbers = types.CPointer(types.int64)
-_sgemm = types.ExternalFunction(
-    SGEMM,
-    types.int32(
-        types.int8, types.int8, types.int64, types.int64, types.int64, types.float32,
-        types.int64, types.int64, types.int64, types.int64, types.float32, types.int64, types.int64,
-    ),
+_GEMM = types.int32(
+    types.int8, types.int8, types.int64, types.int64, types.int64, types.float32,
+    types.int64, types.int64, types.int64, types.int64, types.float32, types.int64, types.int64,
 )  # fmt: skip
+_sgemm, _bgemm = types.ExternalFunction(SGEMM, _GEMM), types.ExternalFunction(BGEMM, _GEMM)
 _launch = types.ExternalFunction(
     LAUNCH, types.int32(types.int64, types.int64, types.int64, types.int32)
 )
@@ -59,6 +57,7 @@ def _caster(kind):
 
 float_pointer, int_pointer = _caster(types.float32), _caster(types.int32)
 number_pointer, double_pointer = _caster(types.int64), _caster(types.float64)
+bits_pointer, half_pointer = _caster(types.uint32), _caster(types.uint16)
 
 
 @intrinsic
@@ -116,6 +115,18 @@ def floats(place, size):
 
 
 @njit
+def float_bits(place, size):
+    """The bits of `floats`, uint32."""
+    return carray(bits_pointer(place), (size,), np.uint32)
+
+
+@njit
+def halves(place, size):
+    """The bits of the bfloat16 array of one axis at an address, uint16."""
+    return carray(half_pointer(place), (size,), np.uint16)
+
+
+@njit
 def vector(context, i, size):
     """Tensor i, float32, seen as an array of one axis."""
     return floats(address(context, i), size)
@@ -155,18 +166,27 @@ def launch(context, stage, parts):
 
 
 @njit
-def product(m, n, k, a, lda, b, ldb, c, ldc, beta):
-    """C (m, n) = A (m, k) B (k, n) + beta C."""
-    _sgemm(PLAIN, PLAIN, m, n, k, ONE, a, lda, b, ldb, beta, c, ldc)
+def product(m, n, k, a, lda, b, ldb, c, ldc, beta, half=0):
+    """C (m, n) = A (m, k) B (k, n) + beta C; A and B are bfloat16 if `half` is not 0."""
+    multiply(PLAIN, PLAIN, m, n, k, a, lda, b, ldb, c, ldc, beta, half)
 
 
 @njit
-def product_transposed(m, n, k, a, lda, b, ldb, c, ldc, beta):
+def product_transposed(m, n, k, a, lda, b, ldb, c, ldc, beta, half=0):
     """C (m, n) = A (m, k) B^T + beta C, with B (n, k)."""
-    _sgemm(PLAIN, TRANSPOSED, m, n, k, ONE, a, lda, b, ldb, beta, c, ldc)
+    multiply(PLAIN, TRANSPOSED, m, n, k, a, lda, b, ldb, c, ldc, beta, half)
 
 
 @njit
-def transposed_product(m, n, k, a, lda, b, ldb, c, ldc, beta):
+def transposed_product(m, n, k, a, lda, b, ldb, c, ldc, beta, half=0):
     """C (m, n) = A^T B + beta C, with A (k, m) and B (k, n)."""
-    _sgemm(TRANSPOSED, PLAIN, m, n, k, ONE, a, lda, b, ldb, beta, c, ldc)
+    multiply(TRANSPOSED, PLAIN, m, n, k, a, lda, b, ldb, c, ldc, beta, half)
+
+
+@njit
+def multiply(left, right, m, n, k, a, lda, b, ldb, c, ldc, beta, half):
+    """oneDNN's product; sums and C are float32, whatever A and B are."""
+    if half:
+        _bgemm(left, right, m, n, k, ONE, a, lda, b, ldb, beta, c, ldc)
+    else:
+        _sgemm(left, right, m, n, k, ONE, a, lda, b, ldb, beta, c, ldc)

@@ -1,14 +1,15 @@
 """The kernels as cells of a MindSpore graph, each with its gradient.
 
-A cell gives ordinary gradients, unless it was told by `accumulate` where in a buffer those of its
-weights are summed: then they are added there as they are computed, and what it returns for the
-weights means nothing. All numbers are float32.
+All inputs and outputs are float32; `half` makes a cell's products in bfloat16. A cell gives
+ordinary gradients, unless `accumulate` said where in a buffer those of its weights are summed: then
+they are added there as they are computed, and what it returns for the weights means nothing.
 """
 
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.native.library import load
+from model.native.library import HALF_NAME, load
+from model.native.rounding import padded
 
 
 def operator(name: str, shapes, outputs: int = 1) -> ops.Custom:
@@ -18,6 +19,11 @@ def operator(name: str, shapes, outputs: int = 1) -> ops.Custom:
     """
     dtypes = mstype.float32 if outputs == 1 else (mstype.float32,) * outputs
     return load().operator(name, shapes, dtypes)
+
+
+def scratch(half: bool, *operands) -> tuple[int]:
+    """The shape of a product's last output, memory for operands of these shapes, rounded."""
+    return (sum(padded(rows * columns) for rows, columns in operands) // 2 if half else 1,)
 
 
 class Accumulating(nn.Cell):
@@ -40,53 +46,71 @@ class Accumulating(nn.Cell):
 class Product(Accumulating):
     """x W^T: (x (R, I), W (O, I)) -> (R, O)."""
 
-    def __init__(self):
+    def __init__(self, half: bool = False):
         super().__init__()
-        self.forward = operator("linear_forward", lambda x, w: (x[0], w[0]))
-        self.backward = operator("linear_backward", lambda dy, x, w: (x, w), outputs=2)
-        self.adding = operator("linear_accumulate", lambda dy, x, w, places: x)
-        self.frozen = operator("linear_frozen", lambda dy, w: (dy[0], w[1]))
+        prefix = f"linear{HALF_NAME * half}"
+        self.forward = operator(
+            f"{prefix}_forward", lambda x, w: ((x[0], w[0]), scratch(half, x, w)), outputs=2
+        )
+        self.backward = operator(
+            f"{prefix}_backward", lambda dy, x, w: (x, w, scratch(half, dy, x, w)), outputs=3
+        )
+        self.adding = operator(
+            f"{prefix}_accumulate", lambda dy, x, w, places: (x, scratch(half, dy, x, w)), outputs=2
+        )
+        self.frozen = operator(
+            f"{prefix}_frozen", lambda dy, w: ((dy[0], w[1]), scratch(half, dy, w)), outputs=2
+        )
 
     def construct(self, x, w):
         """Map x."""
-        return self.forward(x, w)
+        return self.forward(x, w)[0]
 
     def bprop(self, x, w, out, dout):
         """Gradients of x and W."""
         if not self.trained:
-            dx, dw = self.frozen(dout, w), ops.zeros_like(w)
+            dx, dw = self.frozen(dout, w)[0], ops.zeros_like(w)
         elif self.accumulates:
-            dx, dw = self.adding(dout, x, w, self.places), ops.zeros_like(w)
+            dx, dw = self.adding(dout, x, w, self.places)[0], ops.zeros_like(w)
         else:
-            dx, dw = self.backward(dout, x, w)
+            dx, dw, _ = self.backward(dout, x, w)
         return dx, dw
 
 
 class BiasProduct(Accumulating):
     """x W^T + b: (x (R, I), W (O, I), b (O)) -> (R, O)."""
 
-    def __init__(self):
+    def __init__(self, half: bool = False):
         super().__init__()
-        self.forward = operator("linear_bias_forward", lambda x, w, b: (x[0], w[0]))
-        self.backward = operator(
-            "linear_bias_backward", lambda dy, x, w: (x, w, (w[0],)), outputs=3
+        prefix = f"linear_bias{HALF_NAME * half}"
+        self.forward = operator(
+            f"{prefix}_forward", lambda x, w, b: ((x[0], w[0]), scratch(half, x, w)), outputs=2
         )
-        self.adding = operator("linear_bias_accumulate", lambda dy, x, w, places: x)
-        self.frozen = operator("linear_frozen", lambda dy, w: (dy[0], w[1]))
+        self.backward = operator(
+            f"{prefix}_backward",
+            lambda dy, x, w: (x, w, (w[0],), scratch(half, dy, x, w)),
+            outputs=4,
+        )
+        self.adding = operator(
+            f"{prefix}_accumulate", lambda dy, x, w, places: (x, scratch(half, dy, x, w)), outputs=2
+        )
+        self.frozen = operator(
+            f"{prefix}_frozen", lambda dy, w: ((dy[0], w[1]), scratch(half, dy, w)), outputs=2
+        )
 
     def construct(self, x, w, b):
         """Map x."""
-        return self.forward(x, w, b)
+        return self.forward(x, w, b)[0]
 
     def bprop(self, x, w, b, out, dout):
         """Gradients of x, W and b."""
         if not self.trained:
-            dx, dw, db = self.frozen(dout, w), ops.zeros_like(w), ops.zeros_like(b)
+            dx, dw, db = self.frozen(dout, w)[0], ops.zeros_like(w), ops.zeros_like(b)
         elif self.accumulates:
-            dx = self.adding(dout, x, w, self.places)
+            dx = self.adding(dout, x, w, self.places)[0]
             dw, db = ops.zeros_like(w), ops.zeros_like(b)
         else:
-            dx, dw, db = self.backward(dout, x, w)
+            dx, dw, db, _ = self.backward(dout, x, w)
         return dx, dw, db
 
 

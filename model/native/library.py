@@ -15,7 +15,7 @@ from llvmlite import binding
 from mindspore import ops
 from numba import carray, cfunc, types
 
-from model.native import attention, embedding, gate, linear, loss, norm, optimizer
+from model.native import attention, embedding, gate, linear, loss, norm, optimizer, rounding
 from model.native.cache import executable_file, kept, user_folder
 from model.native.calls import (
     ADDRESSES,
@@ -35,6 +35,7 @@ from model.native.calls import (
     launch,
     number_pointer,
 )
+from model.native.rounding import round_operands
 from model.native.stub import shared_object
 from model.native.symbols import addresses
 
@@ -44,6 +45,8 @@ ENTRY = types.int32(
     types.int32, types.voidptr, types.voidptr, types.voidptr, types.voidptr, types.voidptr,
     types.voidptr,
 )  # fmt: skip
+HALF_NAME = "_bfloat16"
+"""in the names of kernels that round the operands of their products first"""
 COPY_FUNCTOR = 2
 """The operation of a std::function's manager that copies it."""
 
@@ -74,7 +77,6 @@ def _kernels() -> dict[str, Kernel]:
         "drop": Kernel((embedding.drop,)),
         "scatter": Kernel((embedding.scatter,)),
         "scatter_accumulate": Kernel((embedding.scatter,), flag=embedding.TO_BUFFER),
-        "linear_frozen": Kernel((linear.frozen,), **products),
         "square_norm": Kernel((optimizer.square_norm_part,), optimizer.square_norm),
         "clear": Kernel((optimizer.clear,)),
         "take": Kernel((optimizer.take,)),
@@ -84,9 +86,15 @@ def _kernels() -> dict[str, Kernel]:
         "momentum": Kernel((optimizer.momentum,)),
         "muon": Kernel((optimizer.muon_matrix,), optimizer.muon),
     }
-    for bias, name in ((0, "linear"), (linear.WITH_BIAS, "linear_bias")):
-        for work in (linear.forward, linear.backward, linear.accumulate):
+    for work, operands in (
+        (linear.forward, 2), (linear.backward, 3), (linear.accumulate, 3), (linear.frozen, 2)
+    ):  # fmt: skip
+        for bias, name in ((0, "linear"), (linear.WITH_BIAS, "linear_bias")):
             named[f"{name}_{work.__name__}"] = Kernel((work,), flag=bias, **products)
+            rounded, stages = bias | operands * rounding.ROUNDED, (round_operands, work)
+            named[f"{name}{HALF_NAME}_{work.__name__}"] = Kernel(
+                stages, rounding.round_first, rounded, **products
+            )
     for residual, name in ((0, "norm"), (norm.WITH_RESIDUAL, "add_norm")):
         stages = (norm.backward_rows,)
         named[f"{name}_forward"] = Kernel((norm.forward,), flag=residual)
@@ -95,14 +103,16 @@ def _kernels() -> dict[str, Kernel]:
     for documents, name in ((0, "attention"), (attention.DOCUMENTS, "document_attention")):
         for work in (attention.forward, attention.backward):
             named[f"{name}_{work.__name__}"] = Kernel((work,), flag=documents, **attention_parts)
-    stages = (loss.logits, loss.rows_of_chunk, loss.gradients)
+    stages = (loss.logits, loss.rows_of_chunk, loss.gradients, round_operands)
     for flag, name in (
         (0, "loss"),
         (loss.GRADIENT, "loss_gradient"),
         (loss.GRADIENT | loss.TO_BUFFER, "loss_accumulate"),
         (loss.GRADIENT | loss.FROZEN, "loss_frozen"),
     ):
-        named[name] = Kernel(stages, loss.loss, flag=flag, **products)
+        named[name] = Kernel(stages, loss.loss, flag, **products)
+        rounded = flag | rounding.BEFORE_LAST | 2 * rounding.ROUNDED
+        named[f"{name}{HALF_NAME}"] = Kernel(stages, loss.loss, rounded, **products)
     return named
 
 

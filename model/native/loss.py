@@ -7,8 +7,9 @@ With h (R, D), table W (V, D), targets y, and a factor f for each row, for a chu
 
 G takes the place of Z, so a chunk's logits are written, gone over once, and read by two products.
 Rows are a few cache lines to a few hundred kilobytes: that of a large vocabulary fits the second
-cache, so its three passes read memory once. The chunk's logits are the kernel's last output, which
-leaves them to MindSpore's memory pool.
+cache, so its three passes read memory once. The chunk's logits, and before them the rounded
+operands (model/native/rounding.py), are the kernel's last outputs, which leaves their memory to
+MindSpore's pool. A row of G that is rounded takes the first half of that of Z.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from model.native.calls import (
     COUNT,
     FLOAT,
+    HALF,
     KERNEL,
     ONE,
     PARTS,
@@ -24,7 +26,9 @@ from model.native.calls import (
     address,
     extent,
     flag,
+    float_bits,
     floats,
+    halves,
     integers,
     launch,
     number_pointer,
@@ -35,10 +39,13 @@ from model.native.calls import (
     transposed_product,
     vector,
 )
-from model.native.rows import exp, exp_in_place, fast, fill, largest, scale
+from model.native.rounding import operand, round_bits, rounded_operands, width
+from model.native.rows import copy, exp, exp_in_place, fast, fill, largest, scale
 
 GRADIENT, TO_BUFFER, FROZEN = 1, 2, 4
 """Flags: gradients are wanted; that of the table is added to a buffer; it has none."""
+PIECE = 1024
+"""Numbers of a row that are rounded at a time."""
 BEGIN, ROWS = SCRATCH, SCRATCH + 1
 """Places in the context: the first row of a chunk, and how many it has."""
 
@@ -59,32 +66,36 @@ def loss(context):
     """
     rows, parts = extent(context, 0, 0), number_pointer(context[KERNEL])[PARTS]
     chunk = extent(context, context[COUNT] - 1, 0)
-    if flag(context) == GRADIENT:
+    flags = flag(context)
+    if flags & GRADIENT and not flags & (TO_BUFFER | FROZEN):
         fill(vector(context, 6, extent(context, 1, 0) * extent(context, 1, 1)), ZERO)
+    if rounded_operands(context):
+        launch(context, 3, parts)
     for begin in range(0, rows, chunk):
         context[BEGIN], context[ROWS] = begin, min(chunk, rows - begin)
         launch(context, 0, parts)
         launch(context, 1, parts)
-        if flag(context):
+        if flags & GRADIENT:
             launch(context, 2, parts)
 
 
 @fast
 def outputs(context):
-    """The place of the first output, after the inputs that the flags tell of."""
+    """The place of the first output, after the inputs that the flags name."""
     return 3 + (flag(context) & GRADIENT) + (flag(context) & TO_BUFFER) // TO_BUFFER
 
 
 def logits(context, part, parts):
     """Z of a chunk, the part's share of the vocabulary."""
     dim, vocab = extent(context, 0, 1), extent(context, 1, 0)
-    h = address(context, 0) + FLOAT * context[BEGIN] * dim
+    h = operand(context, 0) + width(context) * context[BEGIN] * dim
     left, right = share(vocab, part, parts)
     if left < right:
         product_transposed(
             context[ROWS], right - left, dim, h, dim,
-            address(context, 1) + FLOAT * left * dim, dim,
+            operand(context, 1) + width(context) * left * dim, dim,
             address(context, context[COUNT] - 1) + FLOAT * left, vocab, ZERO,
+            rounded_operands(context),
         )  # fmt: skip
 
 
@@ -92,7 +103,8 @@ def rows_of_chunk(context, part, parts):
     """Losses of a chunk, and Z -> G."""
     rows, vocab = extent(context, 0, 0), extent(context, 1, 0)
     Z, targets = address(context, context[COUNT] - 1), integers(context, 2, rows)
-    gradient = flag(context) != 0
+    gradient, half = flag(context) & GRADIENT, rounded_operands(context)
+    piece = np.empty(PIECE, np.uint16)
     losses = vector(context, outputs(context), rows)
     begin, end = share(context[ROWS], part, parts)
     for r in range(begin, end):
@@ -105,30 +117,42 @@ def rows_of_chunk(context, part, parts):
             total = exp_in_place(z, m)
             scale(z, factor / total)
             z[y] -= factor
+            if half:
+                round_row(Z + FLOAT * r * vocab, vocab, piece)
         else:
             total = exp_sum(z, m)
         losses[i] = np.float32(np.log(total)) - likely
 
 
+@fast
+def round_row(place, size, piece):
+    """Round a row of `size` numbers where it stands, a piece at a time."""
+    for first in range(0, size, piece.size):
+        n = min(piece.size, size - first)
+        round_bits(piece[:n], float_bits(place + FLOAT * first, n))
+        copy(halves(place + HALF * first, n), piece[:n])
+
+
 def gradients(context, part, parts):
     """dh and dW of a chunk from G: the part's share of rows, and of the vocabulary."""
     dim, vocab, rows = extent(context, 0, 1), extent(context, 1, 0), context[ROWS]
-    flags = flag(context)
-    h = address(context, 0) + FLOAT * context[BEGIN] * dim
+    flags, half, wide = flag(context), rounded_operands(context), width(context)
+    step = vocab * FLOAT // wide
+    h = operand(context, 0) + wide * context[BEGIN] * dim
     dh = address(context, outputs(context) + 1) + FLOAT * context[BEGIN] * dim
-    G, table = address(context, context[COUNT] - 1), address(context, 1)
+    G, table = address(context, context[COUNT] - 1), operand(context, 1)
     dtable = address(context, 6)
     if flags & TO_BUFFER:
         dtable = place(context, 4, 0)
     begin, end = share(rows, part, parts)
     if begin < end:
         product(
-            end - begin, dim, vocab, G + FLOAT * begin * vocab, vocab, table, dim,
-            dh + FLOAT * begin * dim, dim, ZERO,
+            end - begin, dim, vocab, G + FLOAT * begin * vocab, step, table, dim,
+            dh + FLOAT * begin * dim, dim, ZERO, half,
         )  # fmt: skip
     left, right = share(vocab, part, parts)
     if left < right and not flags & FROZEN:
         transposed_product(
-            right - left, dim, rows, G + FLOAT * left, vocab, h, dim,
-            dtable + FLOAT * left * dim, dim, ONE,
+            right - left, dim, rows, G + wide * left, step, h, dim,
+            dtable + FLOAT * left * dim, dim, ONE, half,
         )  # fmt: skip

@@ -4,7 +4,8 @@ import numpy as np
 from mindspore import Tensor, ops
 from mindspore import dtype as mstype
 
-from model.native.cells import Accumulating, operator
+from model.native.cells import Accumulating, operator, scratch
+from model.native.library import HALF_NAME
 
 CHUNK_BYTES = 64 << 20
 """The logits of one chunk of rows are at most so large."""
@@ -16,29 +17,49 @@ def chunk_rows(rows: int, vocab_size: int) -> int:
     return -(-rows // n_chunks)
 
 
-def chunk(h, table) -> tuple[int, int]:
-    """The shape of a chunk's logits."""
-    return chunk_rows(h[0], table[0]), table[0]
+def loss_operator(name: str, half: bool, outputs) -> ops.Custom:
+    """The operator of a kernel of (h, table, ...) whose products are in bfloat16 if `half`.
+
+    Two outputs that nobody looks at follow those whose shapes `outputs` gives: memory for rounded
+    operands, and for the logits of a chunk.
+    """
+
+    def shapes(h, table, *others):
+        logits = chunk_rows(h[0], table[0]), table[0]
+        return *outputs(h, table), scratch(half, h, table), logits
+
+    count = len(outputs((1, 1), (1, 1))) + 2
+    return operator(f"{name}{HALF_NAME * half}", shapes, count)
+
+
+def losses_alone(h, table):
+    """Losses of the rows."""
+    return ((h[0],),)
+
+
+def with_input_gradient(h, table):
+    """Losses, and the gradient of h."""
+    return (h[0],), h
+
+
+def with_gradients(h, table):
+    """Losses, and the gradients of h and table."""
+    return (h[0],), h, table
 
 
 class TokenLosses(Accumulating):
     """-log softmax(h table^T)[target] of each row: (h (R, D), table (V, D), targets (R)) ->
-    (R), and memory that is free again.
+    (R), and what nobody looks at.
 
     Its logits are made again for the gradient, since the factor of each row is known only then.
     """
 
-    def __init__(self):
+    def __init__(self, half: bool = False):
         super().__init__()
-        self.forward = operator("loss", lambda h, t, y: ((h[0],), chunk(h, t)), outputs=2)
-        self.backward = operator(
-            "loss_gradient", lambda h, t, y, f: (f, h, t, chunk(h, t)), outputs=4
-        )
-        self.adding = operator(
-            "loss_accumulate", lambda h, t, y, f, places: (f, h, chunk(h, t)), outputs=3
-        )
-
-        self.frozen = operator("loss_frozen", lambda h, t, y, f: (f, h, chunk(h, t)), outputs=3)
+        self.forward = loss_operator("loss", half, losses_alone)
+        self.backward = loss_operator("loss_gradient", half, with_gradients)
+        self.adding = loss_operator("loss_accumulate", half, with_input_gradient)
+        self.frozen = loss_operator("loss_frozen", half, with_input_gradient)
 
     def construct(self, h, table, targets):
         """Losses in nats."""
@@ -52,7 +73,7 @@ class TokenLosses(Accumulating):
             dh = self.adding(h, table, targets, dout[0], self.places)[1]
             dtable = ops.zeros_like(table)
         else:
-            _, dh, dtable, _ = self.backward(h, table, targets, dout[0])
+            _, dh, dtable, _, _ = self.backward(h, table, targets, dout[0])
         return dh, dtable, ops.zeros_like(targets)
 
 
@@ -65,20 +86,18 @@ class SummedLoss(Accumulating):
     gradient that is not a number. What only evaluates takes `TokenLosses`.
     """
 
-    def __init__(self):
+    def __init__(self, half: bool = False):
         super().__init__()
-        self.forward = operator(
-            "loss_accumulate", lambda h, t, y, f, places: (f, h, chunk(h, t)), outputs=3
-        )
-        self.frozen = operator("loss_frozen", lambda h, t, y, f: (f, h, chunk(h, t)), outputs=3)
+        self.forward = loss_operator("loss_accumulate", half, with_input_gradient)
+        self.frozen = loss_operator("loss_frozen", half, with_input_gradient)
         self.nan = Tensor(np.nan, mstype.float32)
 
     def construct(self, h, table, targets, weight):
         """The weighted sum in nats, and the gradient of h."""
         if self.trained:
-            losses, dh, _ = self.forward(h, table, targets, weight, self.places)
+            losses, dh, _, _ = self.forward(h, table, targets, weight, self.places)
         else:
-            losses, dh, _ = self.frozen(h, table, targets, weight)
+            losses, dh, _, _ = self.frozen(h, table, targets, weight)
         return ops.reduce_sum(losses * weight), dh
 
     def bprop(self, h, table, targets, weight, out, dout):

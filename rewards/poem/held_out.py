@@ -56,7 +56,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("poems", help="the file of poems that data_process.py fetched")
     parser.add_argument("answers", help="the file to write")
     parser.add_argument("--form", choices=FORMS, help="one form only")
-    parser.add_argument("--limit", type=int, help="so many poems at most")
+    parser.add_argument("--limit", type=int, help="at most this many poems")
     parser.add_argument("--val_fraction", type=float, default=VAL_FRACTION, help="share held out")
     return parser
 

@@ -7,7 +7,7 @@ const SLIDERS = [
   ["top_p", "Top-p", 0.05, 1, 0.01],
   ["min_p", "Min-p", 0, 1, 0.01],
   ["repetition_penalty", "Repetition penalty 重复惩罚", 1, 2, 0.05],
-  ["max_tokens", "New tokens 新词元数", 1, null, 1],
+  ["max_tokens", "Max new tokens 最多生成词元数", 1, null, 1],
   ["seed", "Seed 随机种子", 0, 9999, 1],
 ];
 // From likely to surprising: the probabilities from which a class of page.css holds.
@@ -106,7 +106,7 @@ function showModel() {
 
 const percent = (logProb) => `${(100 * Math.exp(logProb)).toFixed(1)}%`;
 
-// The new text of a piece, coloured by its least likely token; pointing at it tells more.
+// The new text of a piece, coloured by its least likely token; pointing at it shows more.
 function tokenSpan(text, logProbs) {
   const least = Math.exp(Math.min(0, ...logProbs.token_logprobs));
   const shade = SHADES.find(([limit]) => least >= limit)[1];

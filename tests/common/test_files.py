@@ -18,8 +18,8 @@ def write(path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("file/x", "a file stands where a folder must be; choose another path"),
-        ("file/x/y", "a file stands where a folder must be; choose another path"),
+        ("file/x", "a file is where a folder is needed; choose another path"),
+        ("file/x/y", "a file is where a folder is needed; choose another path"),
         ("folder", "Is a directory; choose another path"),
         ("中" * 90, "File name too long; choose another path"),
         ("中" * 90 + "/x", "File name too long; choose another path"),
@@ -46,7 +46,7 @@ def test_another_file_that_is_missing_is_not_blamed_on_the_disk(tmp_path):
     "error", [OSError("100 requested and 0 written"), OSError(errno.ENOSPC, "full")]
 )
 def test_a_full_disk_with_and_without_its_number(tmp_path, error):
-    with pytest.raises(UserError, match="No space left on device; free or change the disk"):
+    with pytest.raises(UserError, match="No space left on device; make room or use another disk"):
         with disk_errors(tmp_path / "out"):
             raise error
 

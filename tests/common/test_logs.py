@@ -34,7 +34,7 @@ def test_a_file_that_cannot_grow(repo, tmp_path):
     assert done.stdout.split() == ["before", "during", "still", "after"]
     lines = (tmp_path / "log").read_text().split()
     assert (lines[0], lines[-1]) == ("before", "after")
-    assert done.stderr == "log: File too large; lines may be missing\n", "told once"
+    assert done.stderr == "log: File too large; lines may be missing\n", "said once"
 
 
 def test_a_full_standard_output(repo, tmp_path):

@@ -112,7 +112,7 @@ def test_a_text_is_taken_as_it_stands():
         ("--inner.adapter.alpha -.inf", "inner.adapter.alpha is -inf; it must be a finite number"),
         ("--inner.adapter.alpha x", "it must be a number or null"),
         ("--inner.size 18446744073709551616", "inner.size is 18446744073709551616; it must"),
-        ("--inner {size: 1, size: 2}", "inner is {size: 1, size: 2}; size stands twice"),
+        ("--inner {size: 1, size: 2}", "inner is {size: 1, size: 2}; size appears twice"),
         ("--kind c", "kind is c; it must be one of 'a', 'b' or null"),
         ("--inner.text [3]", "inner.text is 3; it must be text; write '3' in quotation marks"),
         ("--inner.size+ 3", "inner.size is not a list"),

@@ -8,10 +8,10 @@ from common.yaml_text import read_yaml, write_flow, write_yaml
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("train: {a: 1}\nmodel: {}\ntrain: {b: 2}\n", "train stands twice, in lines 1 and 3"),
-        ("train:\n  seed: 1\n  seed: 1\n", "seed stands twice, in lines 2 and 3"),
-        ("data:\n  sources:\n    - {path: a, path: b}\n", "path stands twice, in line 3"),
-        ("a: &x {b: 1, 'b': 2}\nc: {<<: *x}\n", "b stands twice, in line 1"),
+        ("train: {a: 1}\nmodel: {}\ntrain: {b: 2}\n", "train appears twice, in lines 1 and 3"),
+        ("train:\n  seed: 1\n  seed: 1\n", "seed appears twice, in lines 2 and 3"),
+        ("data:\n  sources:\n    - {path: a, path: b}\n", "path appears twice, in line 3"),
+        ("a: &x {b: 1, 'b': 2}\nc: {<<: *x}\n", "b appears twice, in line 1"),
         ("a: [", "while parsing"),
         ("a: 2024-13-45", "month must be in 1..12"),
     ],

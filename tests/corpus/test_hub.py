@@ -62,7 +62,7 @@ def test_what_was_begun_is_gone_on_with(server):
     try:
         (path,), _ = fetch_files("hf://datasets/owner/poems/big.jsonl")
     except UserError as error:
-        assert "run again: what came is kept" in str(error)
+        assert "run again: what was fetched is kept" in str(error)
         (path,), _ = fetch_files("hf://datasets/owner/poems/big.jsonl")
     assert path.read_bytes() == content
     assert sum(f"bytes={10 << 20}-" in request for request in server.requests) == 1
@@ -70,7 +70,7 @@ def test_what_was_begun_is_gone_on_with(server):
 
 def test_a_file_that_is_not_as_listed_is_deleted(server):
     server.spoiled.add("data/part-1.parquet")
-    with pytest.raises(UserError, match=r"part-1\.parquet .* did not come as the hub lists it"):
+    with pytest.raises(UserError, match=r"part-1\.parquet .* is not as the hub lists it"):
         fetch_files(ADDRESS)
     assert (FOLDER / "data/part-0.parquet").exists()
     assert not (FOLDER / "data/part-1.parquet").exists()

@@ -10,7 +10,7 @@ from corpus.registry import find_reader
 from corpus.split import is_held_out
 
 FIRST, LAST = "天地玄黄宇宙洪荒", "日月盈昃辰宿列张天地玄黄宇宙洪荒"
-# Every pair of a first and a last character, with two in the middle that tell the words apart.
+# Every pair of a first and a last character, with two in the middle that distinguish the words.
 WORDS = [f"{a}{b}寒来"[:2] + f"暑{c}" for a in FIRST for b in "秋收冬藏闰" for c in LAST]
 FRACTION = 0.1
 

@@ -60,9 +60,9 @@ def test_damaged_archive_gives_what_comes_before(read_raw, caplog, suffix, harm)
     assert len(documents) > intact or not intact
     assert file.damaged
     sentences = [record.getMessage() for record in caplog.records]
-    (told,) = [sentence for sentence in sentences if "cannot be read past byte " in sentence]
-    assert told.startswith(f"{file.path}: ")
-    assert told.endswith("); what comes before is used, repair the file to have the rest")
+    (sentence,) = [each for each in sentences if "cannot be read past byte " in each]
+    assert sentence.startswith(f"{file.path}: ")
+    assert sentence.endswith("); what comes before is used, repair the file to have the rest")
 
 
 def test_cut_archive_of_one_document(read_raw):
@@ -121,7 +121,7 @@ def test_unknown_encoding():
 
 
 @pytest.mark.parametrize("reader", ["jsonl", "json"])
-def test_nul_characters_are_removed_and_told_once(read_raw, caplog, reader):
+def test_nul_characters_are_removed_and_said_once(read_raw, caplog, reader):
     content = '{"text": "a\0b"}\n{"text": "\\u0000c"}\n' + "\0" * 100 + '\n{"text": "d"}\n'
     documents, file = read_raw(reader, content)
     if reader == "jsonl":

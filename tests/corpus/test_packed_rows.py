@@ -80,7 +80,7 @@ def test_a_row_holds_its_sequences_whole_and_apart(n_sequences):
                 assert (ids[:n_ids] == file.ids[begin : begin + n_ids]).all()
         weighted = targets[weight == 1]
         assert (file.all[weighted - 1] == ANSWER).all()
-        assert (tokens[weight == 1] == weighted - 1).all(), "a target is told by its own sequence"
+        assert (tokens[weight == 1] == weighted - 1).all(), "a target belongs to its own sequence"
         assert not weight[targets == 0].any() and set(weight) <= {0, 1}
     assert sorted(seen) == list(range(len(file.offsets) - 1))
     total = sum(rows.row(i)[2].sum() for i in range(rows.plan(0).n_rows))

@@ -81,8 +81,11 @@ def test_what_cannot_be_indexed_is_told(tmp_path):
 def test_passages_stand_in_the_system_message():
     question = [Message("user", "甲"), Message("assistant", "乙"), Message("user", "丙")]
     assert question_of(question) == "丙"
-    told, *rest = with_passages(question, ["一\n二", "三"])
-    assert (told.role, told.content) == ("system", "资料：\n[1] 一 二\n[2] 三") and rest == question
+    first, *rest = with_passages(question, ["一\n二", "三"])
+    assert (first.role, first.content) == (
+        "system",
+        "资料：\n[1] 一 二\n[2] 三",
+    ) and rest == question
     system = Message("system", "简短")
     assert with_passages([system, *question], ["三"])[0].content == "简短\n资料：\n[1] 三"
     assert with_passages(question, []) == question

@@ -31,7 +31,7 @@ def sentence(capsys):
 def test_a_file_in_place_of_the_folder(make_data, tmp_path, sentence, below):
     (tmp_path / "f").touch()
     said = sentence(CONFIG, replace(make_data(30), dir=str(tmp_path / "f" / below)))
-    assert "Not a directory; a file stands where a folder must be; choose another path" in said
+    assert "Not a directory; a file is where a folder is needed; choose another path" in said
 
 
 @pytest.mark.parametrize("name", ["work", "val_data.json", "pretrain_data.bin", "tokenizer.model"])

@@ -134,7 +134,7 @@ NO_DOCUMENT = {
     ("jsonl", '{"text": ""}\n'): "its files hold nothing but blank text",
     ("jsonl", "{bad\n"): "1 records skipped, .* malformed JSON",
     ("jsonl", json.dumps(LINES)): "the record is a list, which the reader json takes entry by",
-    ("jsonl", json.dumps(LINES, indent=1)): "several lines is for the reader json",
+    ("jsonl", json.dumps(LINES, indent=1)): "several lines needs the reader json",
     ("jsonl", json.dumps(LINES[0])): "the record has the fields title, content",
     ("json", json.dumps(LINES)): "60 records skipped.*empty.jsonl:1: .* fields title, content",
     ("json", json.dumps({"n": 60, "data": LINES})): (
@@ -157,9 +157,9 @@ def test_source_without_a_document(tmp_path, tokenizer_config, make_data, reader
     source = SourceConfig(reader, str(path))
     sources = [*make_data(20).sources, source]
     data = DataConfig(str(tmp_path / "data"), sources, val_fraction=0.1, workers=1)
-    with pytest.raises(UserError, match=r"empty\.jsonl gave no document") as told:
+    with pytest.raises(UserError, match=r"empty\.jsonl gave no document") as raised:
         build(tokenizer_config, data)
-    assert re.search(NO_DOCUMENT[reader, content], str(told.value)), told.value
+    assert re.search(NO_DOCUMENT[reader, content], str(raised.value)), raised.value
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["work"]
 
 

@@ -73,7 +73,7 @@ def test_broken_rows_of_csv_are_skipped(read_raw, caplog):
     content = "id,text\n1,一\n2,二,more\n3\n4,四\n" + '5,"no end\n6,六\nid,text\n'
     documents, file = read_raw("csv", content)
     assert (documents, file.skipped) == (["一", "四", '"no end', "六"], 3)
-    assert "raw:8 skipped: the header again" in caplog.text
+    assert "raw:8 skipped: the header is repeated" in caplog.text
     assert "raw:3 skipped: the row has 3 cells, the header 2" in caplog.text
 
 

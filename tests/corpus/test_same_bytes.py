@@ -268,12 +268,12 @@ def test_a_vocabulary_too_small_is_known_before_deduplication(
         patch.setattr("corpus.dedup_stage.remove_duplicates", lambda *args: 1 / 0)
         with pytest.raises(
             UserError, match="raise tokenizer.vocab_size to [0-9]+ at least"
-        ) as told:
+        ) as raised:
             build(CONFIG, data)
-    least = int(re.search(r"to (\d+) at least", str(told.value))[1])
-    with pytest.raises(UserError, match="raise tokenizer.vocab_size to [0-9]+ at least") as told:
+    least = int(re.search(r"to (\d+) at least", str(raised.value))[1])
+    with pytest.raises(UserError, match="raise tokenizer.vocab_size to [0-9]+ at least") as raised:
         build(TokenizerConfig(vocab_size=least - 5), data)
-    exact = int(re.search(r"to (\d+) at least", str(told.value))[1])
+    exact = int(re.search(r"to (\d+) at least", str(raised.value))[1])
     assert abs(exact - least) < 0.02 * least
     for name in (*list(STAGES.values())[:3], "corpus.pipeline.count_pieces"):
         monkeypatch.setattr(name, lambda *args: 1 / 0)

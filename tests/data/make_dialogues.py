@@ -1,4 +1,4 @@
-"""Write dialogues.jsonl: short questions and answers, the same on every machine."""
+"""Write dialogues.jsonl and pairs.jsonl: short questions and answers, everywhere the same."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.data.make_corpus import ACTIONS, ANIMALS, PEOPLE, PLACES, TIMES, WEATHER
 
-DIALOGUES = 240
+DIALOGUES, PAIRS = 240, 200
 
 
 def round_of(rng: random.Random) -> tuple[str, str]:
@@ -33,12 +33,22 @@ def dialogue(rng: random.Random) -> dict:
     return {"messages": messages}
 
 
+def pair(rng: random.Random) -> dict:
+    """A question with its own answer and that to another question."""
+    prompt, chosen = round_of(rng)
+    rejected = chosen
+    while rejected == chosen:
+        rejected = round_of(rng)[1]
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+
+
 def main() -> None:
-    """Write dialogues.jsonl beside this file."""
-    rng = random.Random(0)
-    path = Path(__file__).with_name("dialogues.jsonl")
-    lines = [json.dumps(dialogue(rng), ensure_ascii=False) for _ in range(DIALOGUES)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Write the files beside this one."""
+    for name, make, count in (("dialogues", dialogue, DIALOGUES), ("pairs", pair, PAIRS)):
+        rng = random.Random(0)
+        lines = [json.dumps(make(rng), ensure_ascii=False) for _ in range(count)]
+        path = Path(__file__).with_name(f"{name}.jsonl")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

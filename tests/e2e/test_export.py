@@ -59,7 +59,7 @@ def test_other_formats(name, file, run, monkeypatch, capsys, tmp_path):
 
 
 def test_the_best_checkpoint(run, monkeypatch, capsys, tmp_path):
-    """The model card tells the figures of that step."""
+    """The model card has the figures of that step."""
     weights = copy_values(list(run.load_model().get_parameters()))
     best = run.checkpoints.save(STEPS // 2, weights, {}, {"val_loss": 5.8})
     arguments = ["--run", run.path, "--format", "hf", "--output", tmp_path / "best"]

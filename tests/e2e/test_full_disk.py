@@ -17,9 +17,9 @@ def test_a_full_disk_costs_checkpoints_and_nothing_else(run_command, debug_optio
     command = [sys.executable, str(repo / "pretrain.py"), *options, "--train.save_interval", "20"]
     run, errors = tmp_path / "out" / "full", tmp_path / "errors"
     with (
-        errors.open("w") as told,
+        errors.open("w") as stderr,
         subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=told, text=True
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=stderr, text=True
         ) as process,
     ):
 

@@ -1,4 +1,4 @@
-"""kill -9 again and again: the supervisor starts the run again, and nobody can tell afterwards."""
+"""kill -9 again and again: the supervisor starts the run again, and afterwards nothing shows it."""
 
 import json
 import os
@@ -12,9 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recipe import REPO
+from tests.data.make_corpus import PLACES, TIMES
+from tests.evaluation.cases import make_run
+
 QUICK = ("--train.max_steps", "60", "--train.eval_interval", "30")
+REWARDED = ("--train.max_steps", "16", "--train.save_interval", "4", "--train.eval_interval", "8")
 LONG = ("--train.max_steps", "600", "--train.eval_interval", "100")
-PATIENCE = 120
+GRPO = "{kind: grpo, rewards: {chinese: 1.0}, group: 4, max_new_tokens: 12, table_interval: 4}"
+PATIENCE = 300
 """Seconds that a start of pretrain.py may take on a busy machine."""
 
 
@@ -29,9 +35,27 @@ def workplace(run_command, debug_options, repo, tmp_path_factory):
     return folder, [sys.executable, str(repo / "pretrain.py"), *options]
 
 
+@pytest.fixture(scope="module")
+def rewarded(run_command, repo, tmp_path_factory, graph_mode):
+    """As `workplace`, for GRPO on the debug model, untrained, with tasks of one question each."""
+    folder = tmp_path_factory.mktemp("rewarded")
+    base = make_run(folder)
+    questions = [f"{time}的{place}有什么？" for time in TIMES for place in PLACES]
+    lines = (json.dumps({"prompt": question}, ensure_ascii=False) for question in questions)
+    (folder / "tasks.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    options = ["--config", str(repo / "configs" / "debug-sft.yaml"), "--data.dir", "data/tasks"]
+    options += ["--data.kind", "task", "--data.sources", "[{reader: tasks, path: tasks.jsonl}]"]
+    options += ["--train.init_from", str(base.path), "--train.log_interval", "1"]
+    options += ["--objective", GRPO, "--train.tokens_per_step", "512", "--train.eval_rows", "2"]
+    done = run_command("data_process.py", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, [sys.executable, "-m", "tests.e2e.rewarded", *options, "--name"]
+
+
 def start(folder: Path, command: list[str]) -> subprocess.Popen:
     with (folder / f"{time.monotonic_ns()}.out").open("w") as output:
-        return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+        environment = {**os.environ, "PYTHONPATH": str(REPO)}
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
 
 
 def wait_for(what: Callable[[], object], process: subprocess.Popen):
@@ -104,7 +128,17 @@ def assert_same(run: Path, undisturbed: Path, max_steps: int) -> None:
         for file in ("weights.safetensors", "optimizer.safetensors"):
             place = Path("checkpoints", name, file)
             assert (run / place).read_bytes() == (undisturbed / place).read_bytes(), place
-    kept = ("step", "tokens", "loss", "lr", "grad_norm", "val_loss", "bits_per_byte")
+    kept = (
+        "step",
+        "tokens",
+        "loss",
+        "lr",
+        "grad_norm",
+        "val_loss",
+        "bits_per_byte",
+        "reward",
+        "kl",
+    )
     ours, theirs = (
         [
             {name: record.get(name) for name in kept}
@@ -113,7 +147,7 @@ def assert_same(run: Path, undisturbed: Path, max_steps: int) -> None:
         for path in (run, undisturbed)
     )
     assert ours == theirs
-    assert [r["step"] for r in ours if r["loss"]] == list(range(1, max_steps + 1))
+    assert [r["step"] for r in ours if r["loss"] is not None] == list(range(1, max_steps + 1))
 
 
 def check(workplace, name: str, options, kills) -> list[str]:
@@ -123,6 +157,7 @@ def check(workplace, name: str, options, kills) -> list[str]:
         done = train_with_kills(folder, [*command, name, *options], folder / "out" / name, kills)
         assert undisturbed.wait(5 * PATIENCE) == 0
     out = folder / "out"
+    assert "native kernels" in (out / name / "train.log").read_text()
     assert_same(out / name, out / f"undisturbed-{name}", int(options[1]))
     return done
 
@@ -130,6 +165,26 @@ def check(workplace, name: str, options, kills) -> list[str]:
 def test_two_kills_with_dropout_leave_no_trace(workplace):
     kills = [("while it trains", 15), ("while saving", 0)]
     assert check(workplace, "twice", QUICK, kills)[1] == "while saving"
+
+
+def test_a_kill_during_grpo_leaves_no_trace(rewarded):
+    check_rewarded(rewarded, "once", [("while it trains", 5)])
+
+
+def check_rewarded(rewarded, name: str, kills) -> None:
+    """`check` for GRPO: its weights move, and its tables of rollouts are the same too."""
+    check(rewarded, name, REWARDED, kills)
+    out = rewarded[0] / "out"
+    tables = sorted(path.name for path in (out / name / "rollouts").iterdir())
+    assert len(tables) == 4
+    for table in tables:
+        place = Path("rollouts", table)
+        assert (out / name / place).read_bytes() == (
+            out / f"undisturbed-{name}" / place
+        ).read_bytes()
+    first, *_, last = sorted((out / name / "checkpoints").iterdir())
+    weights = [(folder / "weights.safetensors").read_bytes() for folder in (first, last)]
+    assert weights[0] != weights[1], "something is learned"
 
 
 @pytest.mark.slow
@@ -141,3 +196,12 @@ def test_twenty_random_kills_leave_no_trace(workplace):
     kills += [("while saving", 0)] * 5
     done = check(workplace, "often", LONG, [kills[i] for i in rng.permutation(len(kills))])
     assert len(done) == 20 and done.count("while saving") >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_five_random_kills_during_grpo_leave_no_trace(rewarded):
+    rng = np.random.default_rng(5)
+    kills = [("while it trains", int(steps)) for steps in rng.integers(1, 5, 3)]
+    kills += [("while it starts", float(rng.uniform(0, 4))), ("while saving", 0)]
+    check_rewarded(rewarded, "five", [kills[i] for i in rng.permutation(5)])

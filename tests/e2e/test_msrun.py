@@ -1,4 +1,4 @@
-"""The README's msrun line on the debug recipe: ranks stop together, and any number goes on."""
+"""The guides' msrun line on the debug recipe: ranks stop together, and any number goes on."""
 
 import json
 import os
@@ -95,6 +95,6 @@ def test_a_killed_rank_is_named_and_the_job_starts_again(command, monkeypatch):
         assert text.startswith("rank ") and f"(process {dead})" in text
         output = process.stdout.read()
     assert process.returncode == 0, output[-3000:]
-    assert "going on from out/again/checkpoints/step_" in output
+    assert "continuing from out/again/checkpoints/step_" in output
     records = map(json.loads, (latest.parent / "metrics.jsonl").read_text().splitlines())
     assert [record["step"] for record in records if "loss" in record] == list(range(1, 61))

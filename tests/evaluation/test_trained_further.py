@@ -1,10 +1,12 @@
 """The measurement of a run that was trained further, and the scores of held-out tasks."""
 
 import dataclasses
+import re
 import shutil
 
 import numpy as np
 import pytest
+from mindspore import Tensor
 
 from chat.template import ChatTemplate
 from corpus.config import DataConfig, SourceConfig
@@ -12,11 +14,13 @@ from corpus.example_file import ExampleFile
 from corpus.example_pipeline import build_examples
 from corpus.packed_rows import PackedRows
 from evaluation.held_out_tasks import TASKS, TaskScore, read_tasks, score_rows
+from evaluation.perplexity import Pieces
 from evaluation.results import Results
+from evaluation.scoring import TokenScores
 from evaluation.trained_further import evaluate_trained_further, measure_answers
 from runs.run import Run
 from tokenizer.config import TokenizerConfig
-from training.config import ObjectiveConfig
+from training.objectives.config import SftConfig
 
 CHARACTERS = "天地人和风雨山水日月"
 
@@ -29,7 +33,7 @@ def tuned(run, tmp_path_factory):
     words += [a + c + b + d for a in CHARACTERS for b in "小明" for c in "学校" for d in CHARACTERS]
     lines = ["word,explanation,derivation,example", *(f"{w},好,无,无" for w in sorted(set(words)))]
     (folder / "idiom.csv").write_text("\n".join(lines), encoding="utf-8")
-    names = ("idiom_chain", "idiom_explain")
+    names = ("idiom_chain", "idiom_explain", "idiom_guess")
     sources = [SourceConfig(name, str(folder / "idiom.csv")) for name in names]
     data = DataConfig(
         str(folder / "data"), sources, kind="sft", template="question_answer",
@@ -41,7 +45,7 @@ def tuned(run, tmp_path_factory):
     template.save(folder / "tuned")
     train = dataclasses.replace(run.recipe.train, init_from=str(run.path))
     recipe = dataclasses.replace(
-        run.recipe, name="tuned", data=data, train=train, objective=ObjectiveConfig("sft")
+        run.recipe, name="tuned", data=data, train=train, objective=SftConfig()
     )
     return Run(folder / "tuned", recipe)
 
@@ -50,12 +54,23 @@ def test_everything_is_measured_and_kept(run, tuned, capsys):
     paths = evaluate_trained_further(tuned, tuned.load_model())
     assert [path.name for path in paths] == ["report.md", "report.html"]
     results = Results.load(tuned.path)
-    assert [loss.tokens > 0 for loss in results.sources] == [True, True]
+    assert all(loss.tokens > 0 and 0 < loss.error < loss.loss for loss in results.sources)
+    assert len(results.sources) == 3
     mine, base = results.texts
     assert mine.nats == base.nats and mine.bits_per_byte > 0, "their weights are the same"
     rules = {(score.model, score.rule) for score in results.scores}
-    assert ("tuned", "ended") in rules and (run.recipe.name, "idiom_chain_real") in rules
-    assert "idiom_chain, known last characters" in capsys.readouterr().out
+    for rule in ("ended", "empty", "idiom_chain_real", "idiom_explain_nearer", "idiom_guess_right"):
+        assert {("tuned", rule), (run.recipe.name, rule)} <= rules
+    for ended in (score for score in results.scores if score.rule == "ended"):
+        (empty,) = (
+            score.passed
+            for score in results.scores
+            if (score.model, score.tasks, score.rule) == (ended.model, ended.tasks, "empty")
+        )
+        assert ended.passed + empty <= ended.answers
+    said = capsys.readouterr().out
+    assert "idiom_chain, known last characters" in said and "idiom_guess, held-out words" in said
+    assert re.search(r"answers of idiom_guess.*: loss \d\.\d+ ± 0\.\d+ nats/token", said)
     assert "95 % interval" in paths[0].read_text(encoding="utf-8")
 
 
@@ -66,6 +81,27 @@ def test_the_sources_make_up_the_whole(tuned):
     trained = sum(packed.row(index)[2].sum() for index in range(packed.plan(0).n_rows))
     assert sum(loss.tokens for loss in losses) == trained
     assert np.isclose(losses[0].loss, np.log(tuned.recipe.model.vocab_size), rtol=0.1)
+
+
+def test_the_error_is_over_dialogues(tuned):
+    """Each dialogue alone in a row, and the formula for the ratio of two sums."""
+    model, file = tuned.load_model(), ExampleFile.open(tuned.recipe.data.dir, "val")
+    (chain, *_), scores = measure_answers(tuned, model), TokenScores(model)
+    nats, counts = [], []
+    for index in np.flatnonzero(file.source_numbers == 0):
+        ids, mask = (np.zeros(model.config.max_seq_len + 1, np.int32) for _ in range(2))
+        found = file.example(int(index))[0]
+        if len(found[0]) > len(ids):
+            continue  # longer than the context, so in no row
+        ids[: len(found[0])], mask[: len(found[0])] = found
+        row = (ids[None, :-1].copy(), np.zeros_like(ids[None, 1:]), ids[None, 1:].copy())
+        log_probs = scores(*map(Tensor, row))[0].asnumpy()[0]
+        nats.append(-(log_probs * mask[1:]).sum())
+        counts.append(mask[1:].sum())
+    expected = Pieces(np.array(nats), np.array(counts)).loss("", 0.0)
+    assert (chain.tokens, chain.pieces) == (expected.tokens, len(nats))
+    assert np.isclose(chain.loss, expected.loss, rtol=1e-5)
+    assert np.isclose(chain.error, expected.error, rtol=1e-3)
 
 
 def test_tasks_are_held_out_and_solved_ones_are_not(tuned):

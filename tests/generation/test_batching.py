@@ -152,9 +152,12 @@ def test_log_probabilities_of_prompt_and_text(network, tokenizer):
     whole = [*scored.prompt, *written]
     rescored = request(tokenizer, "", prompt=whole, n_likely=2, score_prompt=True)
     again = run_all(batch, [rescored])[rescored][0].tokens
-    told = [*events[0].tokens, *(new for e in events if isinstance(e, Piece) for new in e.tokens)]
-    assert [new.token for new in again] == whole == [new.token for new in told]
-    for a, b in zip(told, again):
+    streamed = [
+        *events[0].tokens,
+        *(new for e in events if isinstance(e, Piece) for new in e.tokens),
+    ]
+    assert [new.token for new in again] == whole == [new.token for new in streamed]
+    for a, b in zip(streamed, again):
         assert a.log_prob == b.log_prob and a.likely == b.likely
         assert [p for _, p in a.likely] == sorted((p for _, p in a.likely), reverse=True)
     # Ids that bring the document's start with them are the same text; the start has nothing before.

@@ -8,10 +8,11 @@ import pytest
 from common.errors import UserError
 from interop import registry
 from interop.exporter import check_config, compare, export, put
+from interop.formats import FORMAT_MODULES
 from interop.names import check_shapes, foreign_names, parameter_shapes
 from interop.new_folder import new_folder
 from interop.options import parse_options
-from interop.registry import FORMAT_MODULES, FORMATS, Format, choose_dtype, find_format
+from interop.registry import FORMATS, Format, choose_dtype, find_format
 from interop.rope_layout import from_interleaved, interleave, to_interleaved
 from model.config import ModelConfig
 from tests.interop.cases import FORMS, make_run, weights_of
@@ -38,8 +39,8 @@ def read_back(monkeypatch, config, weights, tolerance=0.0):
 def test_what_reads_back_alike_is_published(broken, monkeypatch, tmp_path):
     run, config, weights = broken
     read_back(monkeypatch, config, weights)
-    told = export(run, "hf", tmp_path / "new" / "out")
-    assert "differ by at most 0 of the largest score; the most likely id is the same" in told
+    summary = export(run, "hf", tmp_path / "new" / "out")
+    assert "differ by at most 0 of the largest score; the most likely id is the same" in summary
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "out", "file"]
 
 

@@ -87,7 +87,7 @@ def test_another_shape(model, says, folder, tokenizer, tmp_path):
 
 def test_a_longer_context_is_told(folder, tokenizer, tmp_path):
     recipe = recipe_from(folder, tmp_path, tokenizer, max_seq_len=128)
-    assert "it knows contexts of 64 tokens" in read_initial(recipe, tokenizer).lines[1]
+    assert "it was trained on contexts of 64 tokens" in read_initial(recipe, tokenizer).lines[1]
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_a_gguf_file(tokenizer, tmp_path):
     shape = {"dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "hidden_dim": 12}
     initial = read_initial(recipe_from(path, tmp_path, tokenizer, "embeddings", **shape), tokenizer)
     assert len(initial.weights) == 10
-    assert "it knows contexts of 16 tokens" in initial.lines[1]
+    assert "it was trained on contexts of 16 tokens" in initial.lines[1]
 
 
 @pytest.mark.parametrize("name", ["model.ckpt", "pytorch_model.bin", "x.pt", "x.pth"])

@@ -44,8 +44,8 @@ def test_a_number_too_large_for_the_type(dtype, value, tmp_path):
 @pytest.mark.parametrize(
     ("header", "more", "says"),
     [
-        ({"a": F32}, {"data": bytes(15)}, "has 88 bytes, and its header speaks of 89"),
-        ({"a": F32}, {"data": bytes(17)}, "has 90 bytes, and its header speaks of 89"),
+        ({"a": F32}, {"data": bytes(15)}, "has 88 bytes, but its header describes 89"),
+        ({"a": F32}, {"data": bytes(17)}, "has 90 bytes, but its header describes 89"),
         ({"a": F32}, {"length": 1 << 62}, "not the length of a header"),
         ({"a": F32}, {"length": 0}, "not the length of a header"),
         ({"a": F32}, {"length": 30}, "its header is not a list of tensors"),

@@ -4,6 +4,7 @@ import numpy as np
 from mindspore import ParameterTuple, Tensor, nn, ops
 
 from model.config import ModelConfig
+from model.dropout import CODES_SEED
 from model.llama import Llama, Logits
 from training.objectives.cross_entropy import NextToken
 
@@ -47,6 +48,33 @@ def tensors(arrays) -> list[Tensor]:
 
 def values(network) -> dict[str, np.ndarray]:
     return {name: p.asnumpy().copy() for name, p in network.parameters_and_names()}
+
+
+def numpy_mix(x):
+    x = np.asarray(x, np.uint32)
+    for bits, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = (x ^ (x >> np.uint32(bits))) * np.uint32(factor)
+    return x ^ (x >> np.uint32(16))
+
+
+def numpy_keys(seed, step, places):
+    with np.errstate(over="ignore"):
+        first = numpy_mix(numpy_mix(seed) + np.uint32(step))
+        return numpy_mix(first + np.asarray(places, np.uint32))
+
+
+def numpy_keep(rate, keys, salt, time, dim, codes=None):
+    """What dropout keeps, (rows T, D): the formula of its docstring, in unsigned numbers.
+
+    `codes`: for how many numbers of a row it was made; None: T D.
+    """
+    rng = np.random.default_rng(CODES_SEED)
+    codes = rng.integers(-(2**31), 2**31, (1, codes or time * dim))[:, : time * dim] | 1
+    with np.errstate(over="ignore"):
+        keys = numpy_mix(np.asarray(keys, np.uint32) + np.uint32(salt)) * np.uint32(2) + 1
+        product = codes.astype(np.int32).view(np.uint32) * keys.astype(np.uint32)[:, None]
+    # Signed order: the upper half of the unsigned numbers comes first.
+    return ((product ^ np.uint32(2**31)) >= round(rate * 2**32)).reshape(-1, dim)
 
 
 class LossAndLogits(nn.Cell):

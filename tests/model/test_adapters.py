@@ -4,10 +4,28 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from model.adapters import A, B, LoraLinear, adapter_shapes, add_adapters, merge
-from model.config import MATRICES, AdapterConfig
-from model.llama import Llama
-from tests.model.cases import Gradients, LossAndLogits, batch, lively, tensors, tiny_config, values
+from model.adapters import (
+    A,
+    B,
+    LoraLinear,
+    adapter_shapes,
+    add_adapters,
+    count_trained,
+    merge,
+    training_flops,
+)
+from model.config import MATRICES, AdapterConfig, ModelConfig
+from model.llama import Llama, Logits
+from tests.model.cases import (
+    Gradients,
+    LossAndLogits,
+    batch,
+    lively,
+    numpy_keep,
+    tensors,
+    tiny_config,
+    values,
+)
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -43,6 +61,31 @@ def test_an_adapted_network_begins_as_its_base_and_equals_its_merged_weights():
     assert np.abs(merged - after).max() <= 1e-5 * max(1, np.abs(after).max())
     wq = network.layers[0].attention.wq
     assert np.array_equal(wq.merged_weight(), read("layers.0.attention.wq.weight"))
+
+
+@pytest.mark.slow
+def test_merged_logits_at_24_million_parameters():
+    """An adapter of rank 8 whose matrices are as large as training makes them."""
+    model = ModelConfig(vocab_size=64794)
+    network, base = Llama(model), Llama(model)
+    config = AdapterConfig(kind="lora")
+    add_adapters(network, config)
+    rng = np.random.default_rng(3)
+    for parameter in network.trainable_params():
+        parameter.set_data(Tensor(0.05 * rng.standard_normal(parameter.shape).astype(np.float32)))
+    tokens = Tensor(rng.integers(0, model.vocab_size, (1, 64)).astype(np.int32))
+    segments = Tensor(np.zeros((1, 64), np.int32))
+    before = Logits(base)(tokens, segments).asnumpy()
+    after = Logits(network)(tokens, segments).asnumpy()
+    trained = {p.name: p.asnumpy() for p in network.trainable_params()}
+    read = merge(values(base).get, trained.get, trained, config.scale)
+    for name, parameter in base.parameters_and_names():
+        parameter.set_data(Tensor(read(name)))
+    merged = Logits(base)(tokens, segments).asnumpy()
+    difference = np.abs(merged - after).max()
+    print(f"moved by {np.abs(after - before).max():.3f}, merged differs by {difference:.1e}")
+    assert np.abs(after - before).max() > 0.1
+    assert difference <= 1e-5
 
 
 def test_only_what_the_config_names_is_trained():
@@ -88,27 +131,48 @@ class OneLayer(nn.Cell):
         self.layer, self.sens = layer, Tensor(sens)
         self.grad = ops.value_and_grad(self.loss, 0, tuple(layer.trainable_params()))
 
-    def loss(self, x):
-        return ops.reduce_sum(self.layer(x) * self.sens)
+    def loss(self, x, row_keys):
+        return ops.reduce_sum(self.layer(x, row_keys) * self.sens)
 
-    def construct(self, x):
-        return self.grad(x)
+    def construct(self, x, row_keys):
+        return self.grad(x, row_keys)
 
 
-def test_gradients_of_a_layer_are_those_of_the_formula():
-    network = adapted(AdapterConfig(kind="lora", rank=2, alpha=3.0))
-    layer = network.layers[0].feed_forward.w2
+@pytest.mark.parametrize("rate", [0.0, 0.25])
+@pytest.mark.parametrize("name", ["w2", "wo"])
+def test_gradients_of_a_layer_are_those_of_the_formula(name, rate):
+    """y = x W^T + (alpha / r) (m x / (1 - rate)) A^T B^T, m being what dropout keeps."""
+    network = adapted(AdapterConfig(kind="lora", rank=2, alpha=3.0, dropout=rate))
+    part = "feed_forward" if name == "w2" else "attention"
+    layer = getattr(getattr(network.layers[0], part), name)
     rng = np.random.default_rng(5)
     layer.lora_b.set_data(Tensor(rng.standard_normal(layer.lora_b.shape).astype(np.float32)))
     w, a, b = (p.asnumpy().astype(np.float64) for p in (layer.weight, layer.lora_a, layer.lora_b))
-    x, sens = rng.standard_normal((5, 48)), rng.standard_normal((5, 32))
-    found, (dx, (da, db)) = OneLayer(layer, sens.astype(np.float32))(Tensor(x.astype(np.float32)))
+    time, width, keys = 12, w.shape[1], np.array([5, -6], np.int32)
+    x, sens = rng.standard_normal((2 * time, width)), rng.standard_normal((2 * time, 32))
+    inputs = Tensor(x.astype(np.float32)), Tensor(keys)
+    found, (dx, (da, db)) = OneLayer(layer, sens.astype(np.float32))(*inputs)
+    kept = np.ones_like(x)
+    if rate:
+        widest = time * network.config.hidden_dim
+        kept = numpy_keep(rate, keys, layer.salt, time, width, widest) / (1 - rate)
+        assert 0.15 < (kept == 0).mean() < 0.35
     scale = 3.0 / 2
-    y = x @ w.T + scale * x @ a.T @ b.T
+    y = x @ w.T + scale * (kept * x) @ a.T @ b.T
     assert abs(found.asnumpy() - (y * sens).sum()) < 1e-3
-    np.testing.assert_allclose(dx.asnumpy(), sens @ (w + scale * b @ a), atol=1e-4)
-    np.testing.assert_allclose(da.asnumpy(), scale * b.T @ sens.T @ x, atol=1e-4)
-    np.testing.assert_allclose(db.asnumpy(), scale * sens.T @ x @ a.T, atol=1e-4)
+    np.testing.assert_allclose(dx.asnumpy(), sens @ w + kept * (scale * sens @ b @ a), atol=1e-4)
+    np.testing.assert_allclose(da.asnumpy(), scale * b.T @ sens.T @ (kept * x), atol=1e-4)
+    np.testing.assert_allclose(db.asnumpy(), scale * sens.T @ (kept * x) @ a.T, atol=1e-4)
+
+
+def test_each_adapter_drops_apart_from_the_others_and_from_the_network():
+    network = adapted(AdapterConfig(kind="lora", targets=["wo", "w1"], dropout=0.5))
+    layers = network.layers
+    salts = [s for layer in layers for s in (layer.attention.wo.salt, layer.feed_forward.w1.salt)]
+    used = [0, *(salt for layer in layers for salt in layer.salts)]
+    assert len({*salts, *used}) == len(salts) + len(used)
+    dropouts = {id(layer.attention.wo.dropout) for layer in layers}
+    assert dropouts == {id(layers[0].feed_forward.w1.dropout)}, "the codes are held once"
 
 
 def test_a_gradient_for_each_trained_parameter_and_no_other():
@@ -116,3 +180,18 @@ def test_a_gradient_for_each_trained_parameter_and_no_other():
     _, gradients = Gradients(network)(*tensors(batch()))
     assert [g.shape for g in gradients] == [p.shape for p in network.trainable_params()]
     assert len(gradients) == 4
+
+
+def test_operations_of_frozen_weights_and_of_groups():
+    model = tiny_config(**GROUPED)
+    table = model.padded_vocab_size * model.dim
+    full, used = model.flops_per_token(), model.n_params(embedding=False) + table
+    assert training_flops(model, AdapterConfig()) == full
+    lora = AdapterConfig(kind="lora", rank=1, targets=["w2"])
+    low = 2 * (32 + 48)
+    assert count_trained(model, lora) == (0, low)
+    assert training_flops(model, lora) == full - 2 * used + 6 * low
+    tables = AdapterConfig(kind="lora", rank=1, targets=["w2"], train_embedding=True)
+    assert count_trained(model, tables) == (2 * table, low)
+    assert training_flops(model, tables) == full - 2 * (used - table) + 6 * low
+    assert training_flops(model, AdapterConfig(attention_group=4)) == model.flops_per_token(4)

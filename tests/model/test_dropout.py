@@ -5,38 +5,23 @@ import pytest
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.dropout import CODES_SEED, Dropout, row_keys
+from model.dropout import Dropout, row_keys
 from model.llama import Llama
-from tests.model.cases import Gradients, batch, lively, tensors, tiny_config
+from tests.model.cases import (
+    Gradients,
+    batch,
+    lively,
+    numpy_keep,
+    numpy_keys,
+    tensors,
+    tiny_config,
+)
 from training.objectives.cross_entropy import NextToken
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
 RATE, TIME, DIM, ROWS = 0.1, 64, 48, 4
 SALTS = (0, 1, 2, 7)
-
-
-def numpy_mix(x):
-    x = np.asarray(x, np.uint32)
-    for bits, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        x = (x ^ (x >> np.uint32(bits))) * np.uint32(factor)
-    return x ^ (x >> np.uint32(16))
-
-
-def numpy_keys(seed, step, places):
-    with np.errstate(over="ignore"):
-        first = numpy_mix(numpy_mix(seed) + np.uint32(step))
-        return numpy_mix(first + np.asarray(places, np.uint32))
-
-
-def numpy_keep(rate, keys, salt, time, dim):
-    """What is kept, (rows T, D): the formula of the docstring, in unsigned numbers."""
-    codes = np.random.default_rng(CODES_SEED).integers(-(2**31), 2**31, (1, time * dim)) | 1
-    with np.errstate(over="ignore"):
-        keys = numpy_mix(np.asarray(keys, np.uint32) + np.uint32(salt)) * np.uint32(2) + 1
-        product = codes.astype(np.int32).view(np.uint32) * keys.astype(np.uint32)[:, None]
-    # Signed order: the upper half of the unsigned numbers comes first.
-    return ((product ^ np.uint32(2**31)) >= round(rate * 2**32)).reshape(-1, dim)
 
 
 class Masked(nn.Cell):

@@ -108,7 +108,7 @@ def test_it_is_the_network_of_the_rounded_weights(changes):
 
 
 def test_odd_rows_are_refused():
-    with pytest.raises(UserError, match="int8 wants rows of a multiple of 32, but model.dim is 32"):
+    with pytest.raises(UserError, match="int8 needs rows of a multiple of 32, but model.dim is 32"):
         Int8Llama(tiny_config())
 
 

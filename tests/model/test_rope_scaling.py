@@ -65,7 +65,7 @@ def test_linear_positions_are_those_of_the_old_context():
         ({"rope_scaling": "linear", "rope_factor": 0.5}, "model.rope_factor is 0.5; it must be at"),
         ({"rope_scaling": "linear", "rope_original_len": 9}, "rope_original_len is for"),
         ({"rope_scaling": "yarn", "rope_original_len": 0}, "rope_original_len is 0"),
-        ({"rope_scaling": "ntk", "dim": 8}, "wants heads of more than 2 numbers"),
+        ({"rope_scaling": "ntk", "dim": 8}, "needs heads of more than 2 numbers"),
     ],
 )
 def test_errors_name_the_field(changes, says):

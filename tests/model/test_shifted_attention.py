@@ -113,7 +113,7 @@ def test_a_twin_with_full_attention_follows_what_is_trained(tie_embeddings):
 
 def test_one_head_cannot_be_halved():
     network = Llama(tiny_config(n_heads=1), seed=None)
-    with pytest.raises(ValueError, match="attention_group wants two heads or more"):
+    with pytest.raises(ValueError, match="attention_group needs two heads or more"):
         use_shifted_attention(network, 4)
 
 

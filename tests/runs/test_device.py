@@ -4,7 +4,7 @@ import pytest
 from mindspore import dtype as mstype
 
 from common.errors import UserError
-from runs.device import measure_peak_flops, select_device, select_dtype
+from runs.device import measure_peak_flops, select_device, select_dtype, select_kernels
 
 
 def test_the_cpu_is_what_is_found(graph_mode):
@@ -20,10 +20,17 @@ def test_each_target_has_its_own_default_type():
     assert select_dtype("float16", "CPU") == mstype.float16
 
 
-def test_bfloat16_on_the_cpu_is_refused():
-    with pytest.raises(UserError, match="train.compute_dtype is bfloat16.*use float32"):
-        select_dtype("bfloat16", "CPU")
+def test_bfloat16_on_the_cpu_needs_the_native_kernels_and_a_processor(graph_mode, monkeypatch):
+    dtype = select_dtype("bfloat16", "CPU")
+    with pytest.raises(UserError, match="bfloat16.* but train.kernels is plain; use float32"):
+        select_kernels("plain", dtype)
+    with pytest.raises(UserError, match="bfloat16.* but ranks share the moments; use float32"):
+        select_kernels("auto", dtype, "ranks share the moments")
+    monkeypatch.setattr("model.native.symbols.BFLOAT16_FEATURES", ())
+    with pytest.raises(UserError, match="bfloat16.* but this processor has no instructions"):
+        select_kernels("auto", dtype)
 
 
 def test_the_peak_is_a_speed(graph_mode):
-    assert measure_peak_flops(mstype.float32, size=256, repeats=2) > 1e8
+    for native in (False, True):
+        assert measure_peak_flops(mstype.float32, native, size=256, seconds=0.01) > 1e8

@@ -53,7 +53,7 @@ def test_undo_and_clear(dialogue, capsys):
     dialogue.answer("/system 好")
     dialogue.answer("/clear")
     assert dialogue.messages() == [Message(SYSTEM, "好")]
-    with pytest.raises(UserError, match="nothing was said yet"):
+    with pytest.raises(UserError, match="there is no question yet"):
         dialogue.answer("/undo")
 
 
@@ -101,6 +101,6 @@ def test_mistakes_are_told_and_passed_over(writer, template, monkeypatch, capsys
     printed = capsys.readouterr().out
     assert "/save FILE" in printed
     assert "error: /more is unknown" in printed
-    assert "is not text in UTF-8, from character 2 on" in printed
+    assert "is not UTF-8 text from character 2 on" in printed
     assert "error: eval.top_p is 7.0" in printed
     assert next(lines) == "天", "/quit ends it"

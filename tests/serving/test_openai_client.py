@@ -112,10 +112,10 @@ def test_a_chat_as_a_stream(client):
 
 
 def test_a_shared_system_prompt_is_read_once(client):
-    told = {"role": "system", "content": "学校里有一棵树，小明在树下读书"}
+    with_passage = {"role": "system", "content": "学校里有一棵树，小明在树下读书"}
     cached = []
     for question in ("春天", "老师"):
-        messages = [told, {"role": "user", "content": question}]
+        messages = [with_passage, {"role": "user", "content": question}]
         found = client.chat.completions.create(**CHAT | {"messages": messages, "max_tokens": 2})
         cached.append(found.usage.prompt_tokens_details.cached_tokens)
     assert cached[0] + 8 < cached[1] < found.usage.prompt_tokens

@@ -191,7 +191,7 @@ def test_an_error_is_one_sentence(driver, server):
     page.wait_for_the_end()
     (error,) = page.texts(".error")
     assert error.startswith("the prompt has ")
-    driver.get_log("browser")  # it tells of the status, as it should
+    driver.get_log("browser")  # it shows the status, as it should
 
 
 def test_with_a_key_the_page_asks_for_it(driver, run):

@@ -55,9 +55,9 @@ def test_the_sentence_names_the_smallest_and_the_largest_size(tmp_path, reserved
             train_sentencepiece(texts, size, tmp_path / "m", reserved=reserved)
     train_sentencepiece(texts, least, tmp_path / "m", reserved=reserved)
     assert load_tokenizer("sentencepiece", tmp_path / "m").vocab_size == least
-    with pytest.raises(UserError, match="lower tokenizer.vocab_size to [0-9]+ at most") as told:
+    with pytest.raises(UserError, match="lower tokenizer.vocab_size to [0-9]+ at most") as raised:
         train_sentencepiece(texts, 90_000, tmp_path / "m", reserved=reserved)
-    most = int(re.search(r"to (\d+) at most", str(told.value))[1])
+    most = int(re.search(r"to (\d+) at most", str(raised.value))[1])
     train_sentencepiece(texts, most, tmp_path / "m", reserved=reserved)
 
 

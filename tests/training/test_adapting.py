@@ -63,8 +63,9 @@ def test_only_what_is_adapted_changes(base, adapted):
 
 
 def test_a_run_that_goes_on_equals_one_that_did_not_stop(base, adapted):
-    recipe = recipe_on(base, "halves", CONFIG, schedule="wsd", max_steps=4)
-    straight = recipe_on(base, "straight", CONFIG, schedule="wsd", max_steps=4)
+    dropping = dataclasses.replace(CONFIG, dropout=0.25)
+    recipe = recipe_on(base, "halves", dropping, schedule="wsd", max_steps=4)
+    straight = recipe_on(base, "straight", dropping, schedule="wsd", max_steps=4)
     train(straight, read_initial)
     # Stopped after step 2, as a kill would leave it.
     run = Run.open(straight.run_dir)
@@ -83,8 +84,8 @@ def test_a_run_that_goes_on_equals_one_that_did_not_stop(base, adapted):
 
 
 def test_the_held_out_loss_is_the_merged_models(base, adapted):
-    """Trained by groups of eight, measured with full attention."""
-    adapter = dataclasses.replace(CONFIG, attention_group=8)
+    """Trained by groups of eight and with dropout, measured with full attention and without."""
+    adapter = dataclasses.replace(CONFIG, attention_group=8, dropout=0.25)
     recipe = recipe_on(base, "groups", adapter, max_steps=2)
     train(recipe, read_initial)
     run = Run.open(recipe.run_dir)

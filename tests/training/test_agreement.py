@@ -6,7 +6,7 @@ import types
 import pytest
 
 from common.errors import UserError
-from training import trainer
+from training import checks
 from training.config import TrainConfig
 from training.hooks import save as save_module
 from training.hooks.save import Save
@@ -33,12 +33,10 @@ def others(monkeypatch):
         def values(value, world):
             return [value, value, said.pop(0)]
 
-        monkeypatch.setattr(
-            trainer, "values_of_all", lambda value, world: said.append(value) or [0]
-        )
-        trainer.check_agreement(other)
-        monkeypatch.setattr(trainer, "values_of_all", values)
-        trainer.check_agreement(job(CONFIG, 7))
+        monkeypatch.setattr(checks, "values_of_all", lambda value, world: said.append(value) or [0])
+        checks.check_agreement(other)
+        monkeypatch.setattr(checks, "values_of_all", values)
+        checks.check_agreement(job(CONFIG, 7))
 
     return play
 

@@ -3,6 +3,7 @@
 import dataclasses
 import types
 
+from model.config import AdapterConfig
 from runs.device import explain_device
 from tests.training.hooks.cases import prepared_run
 from training.banner import banner, parameters_line, time_line
@@ -26,11 +27,18 @@ def test_parameters_split_into_embedding_blocks_and_head():
     assert model.hidden_dim == 64
     blocks = 1024 + 3072 + 32 + 16
     line = f"embedding 1,024 + blocks {blocks:,} + head "
-    assert parameters_line(model) == (
+    assert parameters_line(model, AdapterConfig()) == (
         f"parameters: {1024 + blocks:,} = {line}0, it shares the embedding"
     )
     untied = dataclasses.replace(model, tie_embeddings=False)
-    assert parameters_line(untied) == f"parameters: {2048 + blocks:,} = {line}1,024"
+    assert (
+        parameters_line(untied, AdapterConfig()) == f"parameters: {2048 + blocks:,} = {line}1,024"
+    )
+    # Rank 2 beside 16 -> 16 and 64 -> 16, and the three norms.
+    adapter = AdapterConfig(kind="lora", rank=2, targets=["wq", "w2"], train_norms=True)
+    assert parameters_line(model, adapter).endswith(
+        "it shares the embedding; trained: 272 = low-rank 224 (rank 2 beside wq, w2) + whole 48"
+    )
 
 
 def test_the_time_and_where_it_comes_from():

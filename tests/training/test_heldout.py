@@ -46,4 +46,4 @@ def test_the_figures():
     assert result.loss == pytest.approx(2 * math.log(2))
     assert result.perplexity == pytest.approx(4)
     assert result.bits_per_byte == pytest.approx(0.5)
-    assert math.isnan(HeldOutResult(1.0, 1, 0).bits_per_byte), "a bare file does not tell its bytes"
+    assert math.isnan(HeldOutResult(1.0, 1, 0).bits_per_byte), "a bare file does not give its bytes"

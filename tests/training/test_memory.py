@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.config import ModelConfig
+from model.config import AdapterConfig, ModelConfig
 from training.config import TrainConfig
 from training.memory import estimate_memory
 from training.parallel import World
@@ -12,9 +12,19 @@ DEMO = ModelConfig(dim=192, n_layers=4, n_heads=4, vocab_size=8000)
 LARGE = ModelConfig(dim=1024, n_layers=12, n_heads=8, vocab_size=64794)
 
 
-def estimate(model: ModelConfig, rows: int, accumulates: bool = False, ranks: int = 1, **train):
+LORA = AdapterConfig(kind="lora")
+
+
+def estimate(
+    model: ModelConfig,
+    rows: int,
+    accumulates: bool = False,
+    ranks: int = 1,
+    adapter: AdapterConfig | None = None,
+    **train,
+):
     config = TrainConfig(micro_batch=rows, **train)
-    return estimate_memory(model, config, accumulates, World(0, ranks))
+    return estimate_memory(model, adapter or AdapterConfig(), config, accumulates, World(0, ranks))
 
 
 # Peak resident memory of pretrain.py with evaluation and checkpoints, MindSpore 2.9.0, two cores.
@@ -37,3 +47,20 @@ def test_what_more_rows_and_fewer_moments_change():
     whole = estimate(LARGE, 4, ranks=4)
     sharded = estimate(LARGE, 4, ranks=4, shard_optimizer=True)
     assert whole - sharded == pytest.approx(4 * 2 * 3 / 4 * LARGE.n_params(), abs=4)
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "full", "adapted"),
+    [
+        (ModelConfig(vocab_size=64794), 4, 1.897, 1.183),
+        (ModelConfig(dim=512, n_layers=8, n_heads=8, max_seq_len=512, vocab_size=64794), 2,
+         3.477, 1.671),
+    ],
+)  # fmt: skip
+def test_what_an_adapter_saves(model, rows, full, adapted):
+    """Peaks of processes that trained all weights, or a LoRA of rank 8 beside them."""
+    saved = estimate(model, rows) - estimate(model, rows, adapter=LORA)
+    assert saved == pytest.approx((full - adapted) * GIB, rel=0.05)
+    tables = AdapterConfig(kind="lora", train_embedding=True, train_norms=True)
+    between = estimate(model, rows, adapter=tables)
+    assert estimate(model, rows, adapter=LORA) < between < estimate(model, rows)

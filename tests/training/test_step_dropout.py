@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from model.adapters import B, add_adapters
+from model.config import AdapterConfig
 from model.dropout import row_keys
 from model.llama import Llama
 from tests.model.cases import batch, lively, tiny_config
@@ -17,18 +19,25 @@ pytestmark = pytest.mark.usefixtures("graph_mode")
 CONFIG = TrainConfig(max_steps=10, warmup_steps=0, learning_rate=1e-2)
 
 
-def step_cell(**options) -> TrainStep:
-    return TrainStep(
-        NextToken(lively(Llama(tiny_config(dropout=0.2)))), CONFIG, drops=True, **options
-    )
+def step_cell(adapts: bool = False, **options) -> TrainStep:
+    """A step of a network that drops, or whose adapters do."""
+    network = lively(Llama(tiny_config(dropout=0.0 if adapts else 0.2)))
+    if adapts:
+        add_adapters(network, AdapterConfig(kind="lora", rank=4, dropout=0.4))
+        for name, parameter in network.parameters_and_names():
+            if name.endswith(B):
+                values = np.random.default_rng(len(name)).standard_normal(parameter.shape)
+                parameter.set_data(Tensor(values.astype(np.float32)))
+    return TrainStep(NextToken(network), CONFIG, drops=True, **options)
 
 
 def run(step: TrainStep, fields) -> float:
     return float(step(*map(Tensor, fields))[0])
 
 
-def test_micro_batches_drop_what_one_batch_drops():
-    whole, split = step_cell(), step_cell(micro_batches=2)
+@pytest.mark.parametrize("adapts", [False, True])
+def test_micro_batches_drop_what_one_batch_drops(adapts):
+    whole, split = step_cell(adapts), step_cell(adapts, micro_batches=2)
     fields, losses = batch(rows=4), []
     for _ in range(2):
         losses.append(run(whole, fields))

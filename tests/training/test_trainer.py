@@ -1,4 +1,4 @@
-"""What `train` refuses before its first step, each with one sentence that names the mend."""
+"""What `train` refuses before its first step, each with one sentence that says what to do."""
 
 import dataclasses
 
@@ -13,10 +13,11 @@ from recipe import load_recipe
 from runs.checkpoint import WEIGHTS, copy_values
 from runs.run import Run, newest_run
 from tests.evaluation.cases import REPO, make_run
+from training.checks import check_same_data
 from training.feeds.tokens import TokenFeed, open_checked
 from training.parallel import World
 from training.prepared import PreparedRun
-from training.trainer import check_same_data, fit_vocabulary, train
+from training.trainer import fit_vocabulary, train
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -129,8 +130,9 @@ def test_the_checkpoint_of_the_lowest_held_out_loss(run):
         choose("best").load_model()
 
 
-def test_bfloat16_on_the_cpu(run):
-    with pytest.raises(UserError, match="use float32"):
+def test_bfloat16_on_a_cpu_without_it(run, monkeypatch):
+    monkeypatch.setattr("model.native.symbols.BFLOAT16_FEATURES", ())
+    with pytest.raises(UserError, match="has no instructions for products in bfloat16; use"):
         train(changed(run, "train", compute_dtype="bfloat16"))
 
 

@@ -8,6 +8,7 @@ from mindspore.dataset import GeneratorDataset
 
 from model.llama import Llama
 from training.heldout import HeldOut, HeldOutMeasure, Row, Rows
+from training.initial import Reference
 from training.objectives.base import Objective
 from training.parallel import World
 
@@ -26,14 +27,16 @@ class Feed(ABC):
     epoch_tokens: int
     """tokens of one pass over the data"""
     held_out: Rows
+    reference: str | None = None
+    """fingerprint of the reference model, once it is attached; a checkpoint keeps it"""
 
-    def attach(self, network: Llama, reference: Llama | None, world: World) -> None:
+    def attach(self, network: Llama, reference: Reference | None, world: World) -> None:
         """Meet the network in training, its weights in place, before the first row is read.
 
         `reference` is the network as it was before, if the objective needs it. Data that stands
         in files has no use for them.
         """
-        self.world = world
+        self.world, self.reference = world, reference and reference.fingerprint
 
     @abstractmethod
     def row(self, position: int) -> Row:
@@ -46,6 +49,10 @@ class Feed(ABC):
     def hooks(self, start_step: int, max_steps: int) -> list[Callback]:
         """What must run between the steps, after all other hooks; most feeds need nothing."""
         return []
+
+    def can_resume_from(self, step: int) -> bool:
+        """Whether a run that is stopped after so many steps goes on as if it had not been."""
+        return True
 
     def figures(self) -> dict[str, float]:
         """Numbers of the rows since the last call, for the record of a step; most have none."""

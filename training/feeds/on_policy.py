@@ -13,6 +13,7 @@ from model.llama import Llama
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
 from training.feeds.base import Feed
+from training.feeds.credit import Credit
 from training.feeds.rollouts import (
     Policy,
     Prompts,
@@ -21,7 +22,7 @@ from training.feeds.rollouts import (
     StepRollouts,
     make_policy,
 )
-from training.objectives.group_relative import GroupRelative
+from training.initial import Reference
 from training.parallel import World, values_of_all
 
 HELD_OUT_SEED = 0
@@ -31,17 +32,25 @@ HELD_OUT_SEED = 0
 class RolloutFeed(Feed):
     """Rollouts of the step's prompts; positions of a step wait until the step before is done."""
 
-    columns = GroupRelative.columns
-
-    def __init__(self, recipe: Recipe, maker: RolloutMaker, train: Prompts, val: Prompts):
+    def __init__(
+        self,
+        recipe: Recipe,
+        maker: RolloutMaker,
+        train: Prompts,
+        val: Prompts,
+        credit: type[Credit],
+    ):
         self.recipe, self.maker, self.train, self.val = recipe, maker, train, val
+        self.credit, self.columns = credit, credit.columns
+        self.updates = recipe.objective.updates
         self.folder = recipe.run_dir / "rollouts"
         self.fingerprint = train.file.fingerprint
         self.rows_per_step = recipe.train.tokens_per_step // recipe.model.max_seq_len
-        self.epoch_tokens = len(train) * recipe.objective.group * recipe.model.max_seq_len
+        completions = len(train) * recipe.objective.group
+        self.epoch_tokens = completions * recipe.model.max_seq_len * self.updates
         self.steps = StepRollouts()
 
-    def attach(self, network: Llama, reference: Llama | None, world: World) -> None:
+    def attach(self, network: Llama, reference: Reference | None, world: World) -> None:
         """Let the network in training write the rollouts."""
         if self.rows_per_step % (self.recipe.objective.group * world.size):
             raise UserError(
@@ -49,17 +58,27 @@ class RolloutFeed(Feed):
                 "multiple of objective.group * ranks = "
                 f"{self.recipe.objective.group * world.size}"
             )
-        self.world, self.policy = world, make_policy(network, reference)
-        self.step_maker = StepMaker(self.recipe, self.maker, self.train, world.rank, world.size)
+        super().attach(network, reference, world)
+        self.policy = make_policy(network, reference and reference.network)
+        credit = self.credit(self.recipe, self.maker.tokenizer.eos_id, world)
+        self.step_maker = StepMaker(self.recipe, self.maker, self.train, credit, world)
 
     def row(self, position):
-        """Columns of a row, as `GroupRelative` takes them."""
+        """Columns of a row, as the objective takes them."""
         step, place = divmod(position, self.rows_per_step)
         return self.steps.get(step, place // self.world.size)
 
     def make(self, step: int) -> None:
-        """Write the rollouts of a step; on the main thread, whose settings MindSpore knows."""
-        self.steps.put(step, self.step_maker.make(self.policy, step, self.folder))
+        """Write the rollouts of a step, or give those of the step before once more.
+
+        On the main thread, whose settings MindSpore knows.
+        """
+        rows = [] if self.can_resume_from(step) else self.steps.rows
+        self.steps.put(step, rows or self.step_maker.make(self.policy, step, self.folder))
+
+    def can_resume_from(self, step):
+        """Whether rollouts of its own begin after so many steps: earlier ones are not kept."""
+        return step % self.updates == 0
 
     def description(self):
         """How many prompts there are."""
@@ -155,12 +174,15 @@ class HeldOutReward:
         )
 
 
-def rollout_feed(recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate) -> RolloutFeed:
-    """The feed of a recipe's tasks.
+def rollout_feed(
+    recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate, credit: type[Credit]
+) -> RolloutFeed:
+    """The feed of a recipe's tasks; `credit` says what completions are worth.
 
     Raises:
         UserError: the task files are missing, damaged or made with another tokenizer or template,
-            a reward is unknown, or the step does not hold whole groups.
+            a reward is unknown, the step does not hold whole groups, or a checkpoint would stand
+            between two updates on the same completions.
     """
     objective, rows = recipe.objective, recipe.train.tokens_per_step // recipe.model.max_seq_len
     if rows % objective.group:
@@ -168,10 +190,15 @@ def rollout_feed(recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate) -
             f"a step has train.tokens_per_step / model.max_seq_len = {rows} rows; it must be a "
             f"multiple of objective.group {objective.group}"
         )
+    if recipe.train.save_interval % objective.updates:
+        raise UserError(
+            f"train.save_interval is {recipe.train.save_interval}; it must be a multiple of "
+            f"objective.updates {objective.updates}, since completions are not saved"
+        )
     files = open_examples(recipe.data.dir, "task")
     for file in files:
         file.check(tokenizer, template)
     # One place is the document's start, which the decoder reads before an empty text.
     longest = recipe.model.max_seq_len - 1 - objective.max_new_tokens
     train, val = (Prompts(file, longest, recipe.train.seed) for file in files)
-    return RolloutFeed(recipe, RolloutMaker(recipe, tokenizer, template), train, val)
+    return RolloutFeed(recipe, RolloutMaker(recipe, tokenizer, template), train, val, credit)

@@ -5,8 +5,10 @@ times each; the rows of the step are these answers. They are a pure function of 
 (seed, step, prompt), so a resumed run makes the same ones.
 """
 
+import logging
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +24,16 @@ from generation.sampling import Sampling
 from model.llama import Llama
 from recipe import Recipe
 from rewards.answer import Answer
+from rewards.model import TokenValues
 from rewards.weighted import Scores, WeightedReward
+from runs.run import LOG
 from tokenizer.tokenizer import Tokenizer
-from training.feeds.rollout_rows import advantages, rollout_rows, write_table
+from training.feeds.rollout_rows import Credited, write_table
 from training.feeds.scorer import TargetLogProbs
+from training.heldout import Row
+from training.parallel import World
+
+log = logging.getLogger(__name__)
 
 CLOSED_AFTER = 0.5
 """Seconds after which a waiting reader looks whether training has ended."""
@@ -38,6 +46,8 @@ class Policy:
     decoder: Decoder
     reference: TargetLogProbs | None
     """None: no penalty on leaving it is asked for"""
+    values: TokenValues | None = None
+    """None: the network has no value head"""
 
 
 class Prompts:
@@ -92,7 +102,7 @@ class RolloutMaker:
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, template: ChatTemplate):
         self.tokenizer, self.template, self.config = tokenizer, template, recipe.objective
-        self.reward = WeightedReward(recipe.objective.rewards)
+        self.reward = WeightedReward(recipe.objective.rewards, tokenizer.fingerprint)
         self.rows = recipe.objective.rollout_rows
 
     def write(
@@ -156,48 +166,67 @@ class StepRollouts:
 class StepMaker:
     """Makes the rows of a step on one rank, which answers its own share of the prompts."""
 
-    def __init__(self, recipe: Recipe, maker: RolloutMaker, prompts: Prompts, rank: int, size: int):
+    def __init__(
+        self,
+        recipe: Recipe,
+        maker: RolloutMaker,
+        prompts: Prompts,
+        credit: Callable[[Rollouts, Policy], Credited],
+        world: World,
+    ):
         self.recipe, self.maker, self.prompts = recipe, maker, prompts
-        self.rank, self.size = rank, size
+        self.credit, self.world = credit, world
         rows = recipe.train.tokens_per_step // recipe.model.max_seq_len
         self.n_prompts = rows // recipe.objective.group
         """of all ranks in a step"""
         self.sums: dict[str, float] = defaultdict(float)
-        self.n_steps = 0
+        self.n_steps = self.failed_steps = 0
 
-    def make(self, policy: Policy, step: int, folder: Path) -> list:
+    def make(self, policy: Policy, step: int, folder: Path) -> list[Row]:
         """The rows of a step; every now and then they are written down as a table."""
         config, seed = self.recipe.objective, self.recipe.train.seed
-        positions = range(self.rank, self.n_prompts, self.size)
-        numbers = [self.prompts.number(step * self.n_prompts + place) for place in positions]
+        turn, rank = step // config.updates, self.world.rank
+        positions = range(rank, self.n_prompts, self.world.size)
+        numbers = [self.prompts.number(turn * self.n_prompts + place) for place in positions]
         asked = [self.prompts.read(number) for number in numbers for _ in range(config.group)]
-        first = self.rank * len(asked)
-        rolled = self.maker.write(policy.decoder, asked, _seed_of(seed, step), first)
-        worth = advantages(rolled.scores.total, config.group, config.scale_by_std)
-        rows = rollout_rows(
-            rolled.completions, worth, config, self.recipe.model.max_seq_len,
-            self.maker.tokenizer.eos_id, policy.reference, self.recipe.train.micro_batch,
-        )  # fmt: skip
-        self._count(rolled, worth)
-        if step % config.table_interval == 0:
-            write_table(folder / f"step_{step:08d}-{self.rank}.jsonl", rolled, worth)
-        return rows
+        first = rank * len(asked)
+        rolled = self.maker.write(policy.decoder, asked, _seed_of(seed, turn), first)
+        credited = self.credit(rolled, policy)
+        self._check(rolled.scores, step)
+        self._count(rolled, credited.figures)
+        if step % config.table_interval < config.updates:
+            write_table(folder / f"step_{step:08d}-{rank}.jsonl", rolled, credited.worth)
+        return credited.rows
 
     def figures(self) -> dict[str, float]:
-        """Means over the steps since the last call."""
+        """Means over the rollouts since the last call; empty if there were none."""
         means = {name: value / self.n_steps for name, value in self.sums.items()}
         self.sums, self.n_steps = defaultdict(float), 0
         return means
 
-    def _count(self, rolled: Rollouts, worth: np.ndarray) -> None:
+    def _check(self, scores: Scores, step: int) -> None:
+        """Warn of a step that teaches nothing; refuse to go on after `max_bad_steps` of them."""
+        if scores.failed < len(scores.total):
+            self.failed_steps = 0
+            return
+        self.failed_steps += self.recipe.objective.updates
+        if self.failed_steps >= self.recipe.train.max_bad_steps:
+            raise UserError(
+                f"objective.rewards failed on every rollout of {self.failed_steps} steps in a row; "
+                f"{self.recipe.run_dir / LOG} says how: correct the reward, and run again to go on"
+            )
+        log.warning(
+            f"no rollout of step {step + 1:,} could be scored; it changes little or nothing"
+        )
+
+    def _count(self, rolled: Rollouts, more: dict[str, float]) -> None:
         completions = rolled.completions
         log_probs = np.concatenate([c.log_probs for c in completions])
-        groups = worth.reshape(-1, self.recipe.objective.group)
         found = rolled.scores.means() | {
             "entropy": -float(log_probs.mean()),  # of the sampled ids: an unbiased estimate
             "length": float(np.mean([len(c.ids) for c in completions])),
             "ended": float(np.mean([c.ended for c in completions])),
-            "groups_without_signal": float((groups == 0).all(axis=1).mean()),
+            **more,
             "failed_rewards": float(rolled.scores.failed),
         }
         for name, value in found.items():
@@ -207,9 +236,10 @@ class StepMaker:
 
 def make_policy(network: Llama, reference: Llama | None) -> Policy:
     """The policy of a network in training; its decoder reads the weights as they stand."""
-    return Policy(Decoder(network), reference and TargetLogProbs(reference))
+    values = TokenValues(network) if network.config.value_head else None
+    return Policy(Decoder(network), reference and TargetLogProbs(reference), values)
 
 
-def _seed_of(seed: int, step: int) -> int:
-    """The seed of a step's samples."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
+def _seed_of(seed: int, turn: int) -> int:
+    """The seed of the samples of the rollouts of a number."""
+    return int(np.random.SeedSequence([seed, turn]).generate_state(1)[0])

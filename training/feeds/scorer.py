@@ -1,4 +1,4 @@
-"""Log-probabilities of given targets under a network, without a gradient."""
+"""What a network says of rows, without a gradient: log-probabilities of targets, in batches."""
 
 import numpy as np
 from mindspore import Tensor, nn
@@ -20,13 +20,13 @@ class TargetLogProbs(nn.Cell):
         found = self.log_probs(h, self.network.output, targets.reshape(-1))
         return found.reshape(targets.shape)
 
-    def of(self, tokens, targets, segment_ids, batch: int) -> np.ndarray:
-        """The same for numpy arrays of any number of rows, `batch` of them at a time."""
-        parts = []
-        for begin in range(0, len(tokens), batch):
-            part = slice(begin, begin + batch)
-            columns = [column[part] for column in (tokens, targets, segment_ids)]
-            missing = batch - len(columns[0])
-            columns = [np.concatenate([c, np.repeat(c[:1], missing, 0)]) for c in columns]
-            parts.append(self(*map(Tensor, columns)).asnumpy()[: batch - missing])
-        return np.concatenate(parts)
+
+def in_batches(cell: nn.Cell, *columns: np.ndarray, batch: int) -> np.ndarray:
+    """What a cell returns for columns of any number of rows, `batch` of them at a time."""
+    parts = []
+    for begin in range(0, len(columns[0]), batch):
+        part = [column[begin : begin + batch] for column in columns]
+        missing = batch - len(part[0])
+        part = [np.concatenate([c, np.repeat(c[:1], missing, 0)]) for c in part]
+        parts.append(cell(*map(Tensor, part)).asnumpy()[: batch - missing])
+    return np.concatenate(parts)

@@ -50,7 +50,7 @@ class TokenFeed(Feed):
         if not self.n_rows:
             raise UserError(
                 f"{train.path} has {train.n_tokens} tokens, fewer than one row of "
-                f"model.max_seq_len + 1 = {seq_len + 1}; add text or shorten model.max_seq_len"
+                f"model.max_seq_len + 1 = {seq_len + 1}; add text or lower model.max_seq_len"
             )
         if val.n_tokens < 2:
             raise UserError(f"{val.path} has only {val.n_tokens} token; raise data.val_fraction")

@@ -87,6 +87,8 @@ def snapshots(
             "device": ms.get_context("device_target"),
             "compute_dtype": str(prepared.dtype).lower(),
         }
+        if prepared.feed.reference:
+            state["reference"] = prepared.feed.reference
         if base is not None:
             state["base"] = base.state(prepared.run.path)
         with metrics.paused():

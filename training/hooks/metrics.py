@@ -18,9 +18,9 @@ class Metrics(StepCallback):
     """A log line and a record every `interval` steps.
 
     MFU (model FLOPs utilisation, arXiv:2204.02311) is the operations a second that training a
-    token takes by count (`ModelConfig.flops_per_token`: no recomputation, nothing of the
-    optimizer), over the measured peak of one large matrix product (`measure_peak_flops`) on all
-    ranks. That product is in the compute type, which on the CPU is float32.
+    token takes by count (`training_flops`: no recomputation, nothing of the optimizer), over the
+    measured peak of one large matrix product (`measure_peak_flops`) on all ranks. That product is
+    in the compute type, which on the CPU is float32.
     """
 
     def __init__(self, prepared: PreparedRun, records: Records, names: Sequence[str] = ()):
@@ -65,7 +65,7 @@ class Metrics(StepCallback):
         measures |= prepared.feed.figures()
         now = time.perf_counter()
         speed = self.timed_steps * prepared.tokens_per_step / (now - self.mark)
-        mfu = speed * prepared.model.flops_per_token() / prepared.peak_flops
+        mfu = speed * prepared.flops_per_token / prepared.peak_flops
         eta = (prepared.max_steps - step) * prepared.tokens_per_step / speed
         log.info(
             f"step {step:>6,}/{prepared.max_steps:,} {step / prepared.max_steps:4.0%}  "

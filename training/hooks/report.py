@@ -33,7 +33,7 @@ class TrainingReport(RecordHook):
     """Writes training.md and training.png after each held-out evaluation and at the end.
 
     They are made in a thread from metrics.jsonl, so the curves of a run that was resumed are
-    whole. What goes wrong there is told once and ends nothing.
+    whole. What goes wrong there is reported once and ends nothing.
     """
 
     def __init__(self, run: Run, banner: Sequence[str]):

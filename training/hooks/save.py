@@ -37,11 +37,11 @@ class Save(StepCallback):
 
     def on_step(self, step, outputs, run_context):
         """Save if due; a full disk is reported and training goes on."""
-        stopping = self.stop.agreed(step)
+        stopping = self.stop.agreed(step) and self.prepared.feed.can_resume_from(step)
         if stopping:
             self.save_now(step)
             by = self.stop.name or "a signal to another rank"
-            log.info(f"stopped by {by} after step {step:,}; run again to go on")
+            log.info(f"stopped by {by} after step {step:,}; run the same command again to continue")
             run_context.request_stop()
         elif self.is_due(step, self.interval):
             self.start_writing(step)

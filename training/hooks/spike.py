@@ -10,7 +10,7 @@ from training.hooks.base import Record, RecordHook
 log = logging.getLogger(__name__)
 
 WINDOW = 20
-"""Log lines whose losses tell what is usual."""
+"""Log lines whose losses show what is usual."""
 DEVIATIONS, RATIO = 6.0, 1.1
 """A loss is a spike so many standard deviations, and so many times, above the usual."""
 
@@ -19,7 +19,7 @@ class SpikeWarning(RecordHook):
     """Tells of a loss far above those of the last `WINDOW` log lines."""
 
     def __init__(self, past: Iterable[Record] = ()):
-        """`past` records, of before this start, already tell what is usual."""
+        """`past` records, of before this start, already show what is usual."""
         losses = (record.get("loss") for record in past)
         self.usual = deque((loss for loss in losses if loss is not None), maxlen=WINDOW)
 

@@ -23,6 +23,6 @@ class StopWhenBad(StepCallback):
             self.save.save_now(step)
             raise UserError(
                 f"the gradient was not finite in {int(outputs[3])} steps in a row up to step "
-                f"{step}; the weights from before them are saved: run again with a lower "
+                f"{step}; the weights from before them are saved; run again with a lower "
                 "train.learning_rate, or in float32"
             )

@@ -3,7 +3,7 @@
 from mindspore import nn
 
 from model.llama import Llama
-from training.config import ObjectiveConfig
+from training.objectives.config import ObjectiveConfig
 
 
 class Objective(nn.Cell):

@@ -4,8 +4,8 @@ from mindspore import ops
 
 from model.head import cross_entropy
 from model.llama import Llama
-from training.config import ObjectiveConfig
 from training.objectives.base import Objective
+from training.objectives.config import ObjectiveConfig
 
 
 class NextToken(Objective):

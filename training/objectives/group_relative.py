@@ -1,23 +1,22 @@
 """Group-relative policy optimisation (GRPO, arXiv:2402.03300) on sampled completions."""
 
-from mindspore import Tensor, ops
-from mindspore import dtype as mstype
+from mindspore import ops
 
 from model.head import token_log_probs
 from model.llama import Llama
-from training.config import ObjectiveConfig
 from training.objectives.base import Objective
+from training.objectives.clipped_gain import ClippedGain
+from training.objectives.config import GrpoConfig
 
 
 class GroupRelative(Objective):
     """The clipped policy gradient with a penalty on leaving the reference model.
 
-    For each new id of a completion, with lp its log-probability now, old when it was sampled and
-    ref under the reference model, A the advantage of its completion, w its loss weight:
+    For each new id of a completion, with lp its log-probability now and ref under the reference
+    model, `ClippedGain`'s gain for the advantage of its completion, w its loss weight:
 
-        ratio = exp(lp - old)
-        kl    = exp(ref - lp) - (ref - lp) - 1                   (k3 estimator of KL(policy || ref))
-        loss  = -min(ratio A, clip(ratio, 1 - e, 1 + e_high) A) + beta kl
+        kl   = exp(ref - lp) - (ref - lp) - 1                   (k3 estimator of KL(policy || ref))
+        loss = -gain + beta kl
 
     and the step's loss is sum(w loss) / sum(row_count). The feed chooses w and row_count: ids
     count alike (w 1, row_count the ids of the completion), completions count alike (w 1 / ids,
@@ -30,14 +29,11 @@ class GroupRelative(Objective):
     )  # fmt: skip
     measures = ("kl", "clipped")
 
-    def __init__(self, network: Llama, config: ObjectiveConfig):
+    def __init__(self, network: Llama, config: GrpoConfig):
         super().__init__(network, config)
         frozen = not network.output.requires_grad
         self.log_probs = token_log_probs(network.head, frozen_table=frozen)
-        high = config.clip if config.clip_high is None else config.clip_high
-        self.low = Tensor(1 - config.clip, mstype.float32)
-        self.high = Tensor(1 + high, mstype.float32)
-        self.beta = config.beta
+        self.gain, self.beta = ClippedGain(config), config.beta
 
     def construct(
         self,
@@ -55,13 +51,10 @@ class GroupRelative(Objective):
         network = self.network
         h = network(tokens, segment_ids, row_keys)
         log_probs = self.log_probs(h, network.output, targets.reshape(-1)).reshape(targets.shape)
-        ratio = ops.exp(log_probs - old_log_probs)
-        bounded = ops.clip_by_value(ratio, self.low, self.high)
         advantage = ops.broadcast_to(advantages.expand_dims(1), targets.shape)
-        gain = ops.minimum(ratio * advantage, bounded * advantage)
+        gain, clipped = self.gain(log_probs, old_log_probs, advantage)
         difference = reference_log_probs - log_probs
         kl = ops.exp(difference) - difference - 1.0
-        clipped = ops.not_equal(ratio, bounded).astype(mstype.float32)
         return (
             ops.reduce_sum((self.beta * kl - gain) * loss_weight),
             ops.reduce_sum(row_count),

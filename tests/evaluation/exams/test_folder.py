@@ -53,8 +53,8 @@ def test_quotes_commas_and_line_breaks_belong_to_the_text(tmp_path):
     ("name", "text", "says"),
     [
         ("cmmlu", "题目,A\n", "virology.csv has no column 'Question'; CMMLU has the columns"),
-        ("cmmlu", ROWS["cmmlu"][0] + "1,问,甲\n", "row 3 has 3 cells where 7 belong; mend"),
-        ("cmmlu", ROWS["cmmlu"][0] + "1,问,1,2,3,4,E\n", "row 3 needs .* which is 'E'; mend"),
+        ("cmmlu", ROWS["cmmlu"][0] + "1,问,甲\n", "row 3 has 3 cells where 7 belong; correct"),
+        ("cmmlu", ROWS["cmmlu"][0] + "1,问,1,2,3,4,E\n", "row 3 needs .* but it is 'E'; correct"),
         ("mmlu", "问,1,2,3,4,A,B\n", "row 1 has 7 cells where 6 belong"),
         ("ceval", "id,question,A,B,C,D,answer,explanation\n", "holds no question"),
     ],
@@ -79,7 +79,9 @@ def test_a_missing_subject(tmp_path):
     assert len(subjects) == 67
     assert len(read_questions(BENCHMARKS["cmmlu"], tmp_path, subjects)) == 67
     (tmp_path / "test" / "virology.csv").unlink()
-    with pytest.raises(UserError, match="lacks test/virology.csv; CMMLU has a file a subject"):
+    with pytest.raises(
+        UserError, match="lacks test/virology.csv; CMMLU has a file for each subject"
+    ):
         read_questions(BENCHMARKS["cmmlu"], tmp_path, subjects)
     with pytest.raises(UserError, match="nowhere, does not exist"):
         read_questions(BENCHMARKS["cmmlu"], tmp_path / "nowhere", subjects)

@@ -122,8 +122,8 @@ def test_narrow_types_keep_vectors_whole(dtype, stored, run, tmp_path):
 
 
 def test_an_export_is_checked(run, tmp_path):
-    told = export(run, "gguf", tmp_path / "out", "q8_0")
-    assert "of the largest score" in told
+    summary = export(run, "gguf", tmp_path / "out", "q8_0")
+    assert "of the largest score" in summary
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.gguf"]
 
 

@@ -57,6 +57,7 @@ def test_the_card_tells_how_to_use_it(run, folder, monkeypatch, capsys):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"{run.recipe.model.n_params():,} parameters" in card
     assert "20 steps of 256 tokens: 5,120 tokens" in card
+    assert "`do_sample=False, repetition_penalty=1.0` takes the likeliest id each time" in card
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(folder)
     exec(code, {})
@@ -143,11 +144,11 @@ def copy(folder, tmp_path):
         ({"hidden_size": "32"}, "hidden_size is '32'; it must be a whole number"),
         ({"num_attention_heads": 5}, "describes no possible model"),
         ({"num_attention_heads": 0}, "describes no possible model"),
-        ({"num_hidden_layers": 10**5}, "speaks of 100000 blocks and holds 20 tensors"),
+        ({"num_hidden_layers": 10**5}, "describes 100000 blocks but holds 20 tensors"),
         ({"num_hidden_layers": 1}, "tensor model.layers.1.* has no place in the model"),
         ({"num_hidden_layers": 3}, "tensor model.layers.2.* is missing"),
         ({"vocab_size": 10**9}, r"embed_tokens.weight has shape \(640, 32\), but"),
-        ({"num_key_value_heads": 4}, r"k_proj.weight has shape \(16, 32\), but .* want \(32, 32\)"),
+        ({"num_key_value_heads": 4}, r"k_proj.weight has shape \(16, 32\), but .* require \(32, "),
         ({"tie_word_embeddings": False}, "tensor lm_head.weight is missing"),
         ({"head_dim": 16}, "head_dim is 16"),
     ],

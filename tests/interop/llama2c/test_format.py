@@ -134,8 +134,8 @@ def test_both_formats_hold_the_weights(form, tokenizer, tmp_path):
 
 @pytest.mark.parametrize("name", ["llama2c", "llama2c-q8"])
 def test_an_export_is_checked(run, name, tmp_path):
-    told = export(run, name, tmp_path / "out")
-    assert "of the largest score" in told
+    summary = export(run, name, tmp_path / "out")
+    assert "of the largest score" in summary
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.bin", "tokenizer.bin"}
 
 
@@ -175,7 +175,7 @@ def test_what_llama2c_cannot_run(changes, run, tmp_path):
         ({"normalization_rule_name": "nmt_nfkc"}, "replaces characters"),
         ({"byte_fallback": False}, "no pieces for single bytes"),
         ({"remove_extra_whitespaces": True}, "removes spaces"),
-        ({"unk_id": 2, "bos_id": 0, "eos_id": 1}, "wants the ids 0, 1, 2 to be"),
+        ({"unk_id": 2, "bos_id": 0, "eos_id": 1}, "needs the ids 0, 1, 2 to be"),
     ],
     ids=lambda value: None if isinstance(value, str) else next(iter(value)),
 )

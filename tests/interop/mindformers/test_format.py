@@ -35,8 +35,8 @@ def exported(run, tmp_path_factory):
 
 
 def test_the_folder(exported, run):
-    folder, told = exported
-    assert "differ by at most 0 of the largest score" in told
+    folder, summary = exported
+    assert "differ by at most 0 of the largest score" in summary
     weights, ours = load_file(folder / "checkpoint" / "model.safetensors"), load(run, "float32")[1]
     embedding = weights["model.tok_embeddings.embedding_weight"]
     assert (embedding == ours.weights["embedding"]).all()

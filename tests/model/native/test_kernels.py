@@ -7,6 +7,7 @@ from mindspore import dtype as mstype
 
 from model.native import cells
 from model.native.loss_cells import TokenLosses
+from model.native.symbols import multiplies_bfloat16
 from tests.model.native.cases import check, close, evaluate, normal
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
@@ -139,3 +140,51 @@ class Rows(nn.Cell):
 def test_embedding():
     ids = np.random.default_rng(5).integers(0, 9, 30).astype(np.int32)
     check(cells.Embedding(), Rows(), (normal(11, 6), ids), [(30, 6)], 1, START)
+
+
+needs_bfloat16 = pytest.mark.skipif(
+    not multiplies_bfloat16(), reason="this processor has no products in bfloat16"
+)
+
+
+def rounded(x: np.ndarray) -> np.ndarray:
+    """To bfloat16 and back, ties to even, by exact arithmetic: 8 bits of the mantissa stay."""
+    mantissa, exponent = np.frexp(x.astype(np.float64))
+    return np.ldexp(np.round(mantissa * 2**8), exponent - 8).astype(np.float32)
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
+def test_linear_in_bfloat16(bias):
+    x, w, b, dy = normal(37, 24), normal(40, 24), normal(40), normal(37, 40, seed=9)
+    form = cells.BiasProduct(half=True) if bias else cells.Product(half=True)
+    y, dx, dw, *db = evaluate(form, (x, w, b)[: 2 + bias], [(37, 40)], 2 + bias)
+    close(y, rounded(x) @ rounded(w).T + b * bias)
+    close(dx, rounded(dy) @ rounded(w))
+    close(dw, rounded(dy).T @ rounded(x))
+    if bias:
+        close(db[0], dy.sum(0))
+
+
+@needs_bfloat16
+def test_losses_in_bfloat16(monkeypatch):
+    rows, vocab, dim = 37, 1130, 24
+    monkeypatch.setattr("model.native.loss_cells.CHUNK_BYTES", 4 * vocab * 16)
+    targets = np.random.default_rng(5).integers(0, vocab, rows).astype(np.int32)
+    h, table = rounded(normal(rows, dim)), rounded(normal(vocab, dim))
+    losses, dh, dtable = evaluate(TokenLosses(half=True), (h, table, targets), [(rows,)], 2)
+    truth, dh_32, dtable_32 = evaluate(TokenLosses(), (h, table, targets), [(rows,)], 2)
+    close(losses, truth)
+    # The gradient of the logits is rounded on its way: half a unit of 2^-8, averaged over many.
+    assert np.abs(dh - dh_32).max() < 3e-3 * np.abs(dh_32).max()
+    assert np.abs(dtable - dtable_32).max() < 4e-3 * np.abs(dtable_32).max()
+
+
+@needs_bfloat16
+def test_no_number_stays_none_in_bfloat16():
+    x = normal(8, 32)
+    x[3, 5], x[4, 6] = np.nan, np.inf
+    x.view(np.uint32)[6, 7] = 0x7FFFFFFF  # a NaN that rounding would carry over
+    out = cells.Product(half=True)(Tensor(x), Tensor(np.ones((4, 32), np.float32))).asnumpy()
+    assert np.isnan(out[[3, 6]]).all() and np.isinf(out[4]).all()
+    assert np.isfinite(out[[0, 1, 2, 5, 7]]).all()

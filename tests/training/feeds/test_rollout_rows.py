@@ -9,9 +9,9 @@ from generation.completions import Completion
 from rewards.answer import Answer
 from rewards.registry import REWARDS, Reward, load_rewards
 from rewards.weighted import WeightedReward
-from training.config import ObjectiveConfig
 from training.feeds.rollout_rows import advantages, rollout_rows
 from training.feeds.rollouts import StepRollouts
+from training.objectives.config import GrpoConfig
 
 
 def test_advantages_compare_within_a_group():
@@ -33,16 +33,18 @@ def test_a_completion_without_a_reward_takes_no_part():
     "normalise, weight, count", [("token", 1, 2), ("sequence", 0.5, 1), ("constant", 0.25, 1)]
 )
 def test_columns(normalise, weight, count):
-    config = ObjectiveConfig(kind="grpo", normalise=normalise, max_new_tokens=4)
+    config = GrpoConfig(normalise=normalise, max_new_tokens=4)
     completion = Completion([7, 8, 9], [4, 2], [-1.0, -2.0], ended=True)
-    worth = np.array([0.5], np.float32)
-    (row,) = rollout_rows([completion], worth, config, 6, 0, None, 1)
+    worth = np.array([0.5, 0.0], np.float32)
+    scored = np.array([True, False])
+    row, dropped = rollout_rows([completion] * 2, worth, config, 6, 0, None, 1, scored)
     tokens, targets, loss_weight, segments, advantage, row_count, old, reference = row
     assert tokens.tolist() == [7, 8, 9, 4, 2, 0] and targets.tolist() == [8, 9, 4, 2, 0, 0]
     assert loss_weight.tolist() == [0, 0, weight, weight, 0, 0]
     assert segments.tolist() == [0, 0, 0, 0, 0, 1], "padding is apart"
     assert old.tolist() == [0, 0, -1, -2, 0, 0] == reference.tolist()
     assert (advantage, row_count) == (0.5, count)
+    assert not dropped[2].any() and dropped[5] == 0, "what has no reward is left out of the loss"
 
 
 def test_a_row_waits_for_its_step():

@@ -12,7 +12,7 @@ SEQ_LEN, EOS, TOKENS = 8, 2, 8 * 13 + 5
 
 @pytest.fixture
 def file(tmp_path) -> TokenFile:
-    """Ids 3, 4, 5, ...: each stands once, so that rows can be told apart."""
+    """Ids 3, 4, 5, ...: each stands once, so that rows can be distinguished."""
     with TokenFileWriter(tmp_path / "ids.bin", 1000) as writer:
         writer.write(list(range(3, 3 + TOKENS)))
     return TokenFile.open(tmp_path / "ids.bin")

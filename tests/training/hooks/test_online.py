@@ -20,7 +20,7 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 class Service(types.ModuleType):
-    """Remembers what it is told."""
+    """Remembers what it is given."""
 
     def __init__(self, name):
         super().__init__(name)
@@ -107,8 +107,10 @@ def test_a_service_that_does_not_let_one_in(name, service, run):
         raise RuntimeError("No API key configured.")
 
     service.init = refuse
-    mend = rf"{name} did not start \(No API key .*{name} login, or set {name.upper()}_MODE=offline"
-    with pytest.raises(UserError, match=mend):
+    advice = (
+        rf"{name} did not start \(No API key .*{name} login, or set {name.upper()}_MODE=offline"
+    )
+    with pytest.raises(UserError, match=advice):
         SERVICES[name](run, [])
 
 

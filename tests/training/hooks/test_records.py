@@ -54,7 +54,7 @@ def test_a_full_disk_ends_nothing(caplog):
     records = Records("/dev/full", [hook])
     records.add(step=1200, loss=1.0)
     assert "No space left on device; step 1,200 waits until there is room" in caplog.text
-    assert hook.seen == [1200], "the others are told all the same"
+    assert hook.seen == [1200], "the others are called all the same"
 
 
 def test_the_names_that_loggers_show():

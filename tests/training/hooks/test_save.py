@@ -43,3 +43,15 @@ def test_a_save_that_fails_is_reported_and_training_goes_on(caplog):
     save.on_train_end(context)
     assert "checkpoint of step 20 not saved" in caplog.text
     assert not context.stopped
+
+
+def test_a_signal_waits_for_a_step_that_can_be_resumed_from():
+    written = []
+    save = saver(written.append)
+    save.stop.name = "SIGTERM"
+    context = Context()
+    save.on_step(7, (), context)
+    assert not context.stopped
+    save.on_step(8, (), context)
+    save.on_train_end(context)
+    assert context.stopped and written == [8]

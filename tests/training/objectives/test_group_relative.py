@@ -6,7 +6,8 @@ from mindspore import Tensor, ops
 
 from model.llama import Llama
 from tests.model.cases import lively, tiny_config
-from training.config import ObjectiveConfig, TrainConfig
+from training.config import TrainConfig
+from training.objectives.config import GrpoConfig
 from training.objectives.group_relative import GroupRelative
 from training.step import TrainStep
 
@@ -58,7 +59,7 @@ def torch_loss(log_probs, columns, clip, high, beta):
 def test_loss_and_gradient_are_those_of_the_formula(columns):
     import torch
 
-    config = ObjectiveConfig(kind="grpo", clip=0.2, clip_high=0.3, beta=0.05)
+    config = GrpoConfig(clip=0.2, clip_high=0.3, beta=0.05)
     network = lively(Llama(tiny_config(document_mask=True)))
     (loss, count, (kl, _)), gradients = Differentiated(network, config)(*map(Tensor, columns))
     # By the chain rule: the gradient by the output table, from logits that torch makes again.
@@ -81,7 +82,7 @@ def test_loss_and_gradient_are_those_of_the_formula(columns):
 
 
 def test_without_a_signal_nothing_changes(columns):
-    config = ObjectiveConfig(kind="grpo", beta=0.0)
+    config = GrpoConfig(beta=0.0)
     network = lively(Llama(tiny_config(document_mask=True)))
     before = [p.asnumpy().copy() for p in network.trainable_params()]
     train = TrainConfig(max_steps=3, warmup_steps=0, weight_decay=0.0)
