@@ -1,5 +1,6 @@
 """The chat on a terminal: rounds, commands, and what does not fit."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -51,7 +52,7 @@ def test_no_more_rounds_are_seen_than_the_recipe_says(dialogue, template):
     prompt_ids = template.prompt_ids
     template.prompt_ids = lambda messages: asked.append(messages) or prompt_ids(messages)
     for rounds in (0, 1):
-        dialogue.answer(f"/set rounds {rounds}")
+        dialogue.writer.config = dataclasses.replace(dialogue.writer.config, rounds=rounds)
         dialogue.answer("日")
     assert [[m.content for m in messages if m.role == USER] for messages in asked] == [
         ["日"],
