@@ -2,49 +2,47 @@
 # Another interpreter: make demo PYTHON=/path/to/python3.11
 
 RUN := .venv/bin/python
-PIP := $(RUN) -m pip install -q --disable-pip-version-check
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check
+PARTS := sh parts.sh
+# By a name of its own: make -n runs lines in which $(MAKE) stands.
+MAKE_QUIETLY := $(MAKE) -s
 SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
 .PHONY: demo chat poet test test-all lint format bench clean
 
-demo: .venv/.run  # data, training and evaluation of configs/demo.yaml
-	$(RUN) data_process.py
-	$(RUN) pretrain.py
-	$(RUN) eval_pretrain.py
-	@echo "The report is out/demo/report.md"
+demo:  # data, training and evaluation of configs/demo.yaml
+	@$(PARTS) "make demo" \
+	    "installation: 2 minutes the first time, else nothing" "$(MAKE_QUIETLY) .venv/.run" \
+	    "data: half a minute the first time, else nothing" "$(RUN) data_process.py" \
+	    "training: at most 9 minutes" "$(RUN) pretrain.py" \
+	    "evaluation: a minute" "$(RUN) eval_pretrain.py"
 
-chat: .venv/.run | out/demo/latest  # teach the demo to answer, measure that, and talk to it
-	$(RUN) data_process.py --config configs/sft-idioms.yaml
-	$(RUN) post_train.py --config configs/sft-idioms.yaml
-	$(RUN) eval_pretrain.py --run out/sft-idioms
-	$(RUN) eval_pretrain.py --run out/sft-idioms --chat
+chat:  # teach the demo to answer, measure that, and talk to it
+	@$(PARTS) "make chat" \
+	    "the demo: 12 minutes if it is not trained yet, else nothing" \
+	    "$(MAKE_QUIETLY) .venv/.run out/demo/latest" \
+	    "dialogues: a few seconds" "$(RUN) data_process.py --config configs/sft-idioms.yaml" \
+	    "fine-tuning: a minute" "$(RUN) post_train.py --config configs/sft-idioms.yaml" \
+	    "evaluation: half a minute" "$(RUN) eval_pretrain.py --run out/sft-idioms" \
+	    "a chat: as long as you like" "$(RUN) eval_pretrain.py --run out/sft-idioms --chat"
 
 out/demo/latest:
 	$(MAKE) demo
 
-# A stage of make poet: what comes and how long, then what it took.
-define stage
-@echo "==> $(1)"; begin=$$(date +%s); $(2) && took=$$(($$(date +%s) - begin)) && \
-    echo "==> took $$((took / 60)) min $$((took % 60)) s"
-endef
-
-poet: .venv/.run  # poems of Tang and Song: learn to write them, to answer, and to keep the rules
-	$(call stage,1/7 poems of Tang and Song: fetched and turned into ids: half a minute,\
-	    $(RUN) data_process.py --config configs/poet-base.yaml)
-	$(call stage,2/7 pretraining on 188515 poems: 10 minutes,\
-	    $(RUN) pretrain.py --config configs/poet-base.yaml)
-	$(call stage,3/7 tasks made from poems: half a minute,\
-	    $(RUN) data_process.py --config configs/poet-sft.yaml)
-	$(call stage,4/7 fine-tuning on these tasks: 2 minutes,\
-	    $(RUN) post_train.py --config configs/poet-sft.yaml)
-	$(call stage,5/7 titles to write on: half a minute,\
-	    $(RUN) data_process.py --config configs/poet-grpo.yaml)
-	$(call stage,6/7 poems are rewarded where they keep form and tones and rhyme: 6 minutes,\
-	    $(RUN) post_train.py --config configs/poet-grpo.yaml)
-	$(call stage,7/7 all stages write on 500 held-out titles: 2 minutes,\
-	    $(RUN) -m evaluation.poem_report out/poet-base out/poet-sft out/poet-grpo \
-	    --tasks data/poet-titles)
-	$(RUN) eval_pretrain.py --run out/poet-grpo --chat
+poet:  # poems of Tang and Song: learn to write them, to answer, and to keep the rules
+	@$(PARTS) "make poet" \
+	    "installation: 2 minutes the first time, else nothing" "$(MAKE_QUIETLY) .venv/.run" \
+	    "poems: half a minute" "$(RUN) data_process.py --config configs/poet-base.yaml" \
+	    "pretraining: 10 minutes" "$(RUN) pretrain.py --config configs/poet-base.yaml" \
+	    "dialogues: half a minute" "$(RUN) data_process.py --config configs/poet-sft.yaml" \
+	    "fine-tuning: 2 minutes" "$(RUN) post_train.py --config configs/poet-sft.yaml" \
+	    "titles: half a minute" "$(RUN) data_process.py --config configs/poet-grpo.yaml" \
+	    "rewards for form and tones and rhyme: 6 minutes" \
+	    "$(RUN) post_train.py --config configs/poet-grpo.yaml" \
+	    "evaluation on 500 held-out titles: 2 minutes" \
+	    "$(RUN) -m evaluation.poem_report out/poet-base out/poet-sft out/poet-grpo \
+	    --tasks data/poet-titles" \
+	    "a chat: as long as you like" "$(RUN) eval_pretrain.py --run out/poet-grpo --chat"
 
 test: lint  # lint, and the tests that are not slow
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"

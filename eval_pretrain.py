@@ -62,15 +62,18 @@ def main() -> int:
         return name_files(evaluate_trained_further(run, network))
     evaluation = Evaluation(run, network, writer)
     if options.only_measure:
-        evaluation.measure_texts(options.texts)
-        evaluation.take_exams(options.exams)
-        return name_files(evaluation.save())
-    evaluation.measure_held_out()
-    if learns_idioms(run.recipe.data):
-        evaluation.take_idioms()
-    evaluation.take_samples()
-    evaluation.continue_prompts()
-    return name_files(evaluation.save())
+        with evaluation:
+            evaluation.measure_texts(options.texts)
+            evaluation.take_exams(options.exams)
+        return 0
+    with evaluation:
+        evaluation.measure_held_out()
+        if learns_idioms(run.recipe.data):
+            evaluation.take_idioms()
+        evaluation.take_samples()
+        evaluation.continue_prompts()
+    print(evaluation.summary())
+    return 0
 
 
 def name_files(paths: Iterable[Path]) -> int:

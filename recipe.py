@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
-from common.files import PathLike, atomic_open
+from common.files import PathLike, atomic_open, user_path
 from common.section_options import apply_options, format_help, read_options
 from common.sections import (
     build_section,
@@ -57,11 +57,12 @@ class Recipe:
     """folder of the run directories"""
 
     def __post_init__(self):
-        """Reject settings that contradict each other across sections.
+        """Expand `~`, and reject settings that contradict each other across sections.
 
         Raises:
             ValueError: names the fields.
         """
+        object.__setattr__(self, "out_dir", str(user_path(self.out_dir)))
         if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise ValueError(
                 f"name is {self.name!r}; it must be a plain folder name: "
@@ -86,6 +87,11 @@ class Recipe:
         if self.adapter.kind == "lora" and self.train.init_from is None:
             raise ValueError(
                 "adapter.kind is lora, but train.init_from is null; name the model to adapt"
+            )
+        if self.train.max_minutes is not None and self.objective.kind == "grpo":
+            raise ValueError(
+                f"train.max_minutes is {self.train.max_minutes:g}, but objective.kind is grpo, "
+                "whose steps last as long as the answers do; set train.max_steps instead"
             )
         rows = self.train.micro_batch * self.model.max_seq_len
         below = self.train.tokens_per_step // rows * rows

@@ -1,7 +1,8 @@
 """Time the product's training on made-up text; prints one JSON line. See benchmarks/train_step.py.
 
 All that `pretrain.py` does is on: token files, document mask, accumulation, clipping, a log line
-and a record after every step, then an evaluation and a checkpoint.
+and a record after every step, then an evaluation and a checkpoint. Its matrix products alone are
+timed at the end.
 """
 
 import json
@@ -48,9 +49,11 @@ def main() -> None:
         write_text(work / "text.jsonl")
         build(recipe.tokenizer, recipe.data)
         # MindSpore reads its environment when it is imported.
+        from benchmarks.step_products import products_alone
         from interop.initial import read_initial
         from model.adapters import count_trained
         from runs.checkpoint import OPTIMIZER
+        from runs.device import select_dtype, select_kernels
         from runs.run import Run
         from training.trainer import train
 
@@ -62,6 +65,9 @@ def main() -> None:
         run = Run.open(recipe.run_dir)
         metrics, files = run.metrics(), run.newest_checkpoint().path.iterdir()
         sizes = {file.name: file.stat().st_size for file in files}
+        dtype = select_dtype(shape.dtype, "CPU")
+        native, _ = select_kernels(recipe.train.kernels, dtype)
+        alone = products_alone(run.recipe.model, shape.batch * shape.seq, dtype, native)
     records = [record for record in metrics if "mfu" in record][WARM_UP:]
     tokens = recipe.train.tokens_per_step
     result = {
@@ -73,6 +79,7 @@ def main() -> None:
         "trained": sum(count_trained(recipe.model, recipe.adapter)),
         "moment_bytes": sizes[OPTIMIZER],
         "checkpoint_bytes": sum(sizes.values()),
+        "products": alone * shape.accumulate,
     }
     print(json.dumps(result))
 

@@ -26,6 +26,11 @@ ADVICE = (
 """What to do about an error of the system, by its number."""
 
 
+def user_path(text: str) -> Path:
+    """A path as a user writes it: `~` is the home folder, also where no shell has seen it."""
+    return Path(text).expanduser()
+
+
 @contextlib.contextmanager
 def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO]:
     """Open `path` for writing; it appears under its name only when the block ends without error.

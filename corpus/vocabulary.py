@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.errors import UserError
 from corpus.config import DataConfig
 from corpus.ragged import Ragged
 from corpus.shuffle import sampled
@@ -23,6 +24,8 @@ def tokenizer_for(tokenizer: TokenizerConfig, data: DataConfig) -> Tokenizer:
     Raises:
         UserError: it does not exist yet, or is not usable.
     """
+    if Path(data.dir).is_file():
+        raise UserError(f"data.dir is {data.dir}, which is a file; name the folder of the data")
     return load_tokenizer(tokenizer.kind, tokenizer.path or data.dir, cache=data.dir)
 
 

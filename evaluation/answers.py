@@ -24,7 +24,8 @@ def answer_tasks(run: Run, keys: Sequence[dict]) -> list[Answer]:
     A run without a chat template, which knows no questions, continues the key's `plain` text.
 
     Raises:
-        UserError: it has no template, and a key has no such text.
+        UserError: it has no template and a key has no such text, a prompt does not fit the
+            context, or the model's scores are not finite.
     """
     tokenizer = run.tokenizer()
     template = None
@@ -38,18 +39,21 @@ def answer_tasks(run: Run, keys: Sequence[dict]) -> list[Answer]:
     answers = []
     for begin in range(0, len(keys), ROWS):
         rows = range(begin, min(begin + ROWS, len(keys)))
-        written = Generation(
-            decoder,
-            [prompts[row] for row in rows],
-            sampling,
-            tokenizer.eos_id,
-            end_ids,
-            tokenizer.vocab_size,
-            list(rows),
-        )
         ids: list[list[int]] = [[] for _ in rows]
-        for new in written:
-            ids[new.row].append(new.token)
+        try:
+            written = Generation(
+                decoder,
+                [prompts[row] for row in rows],
+                sampling,
+                tokenizer.eos_id,
+                end_ids,
+                tokenizer.vocab_size,
+                list(rows),
+            )
+            for new in written:
+                ids[new.row].append(new.token)
+        except ValueError as error:
+            raise UserError(str(error)) from error
         for row, found, reason in zip(rows, ids, written.stopped_by):
             question = keys[row]["prompt"][-1]["content"]
             key = {name: value for name, value in keys[row].items() if name != "prompt"}

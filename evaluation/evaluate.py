@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 from corpus.token_file import TRAIN_NAME, TokenFile
 from evaluation.best_of import (
@@ -13,8 +14,8 @@ from evaluation.best_of import (
 )
 from evaluation.exams.scores import CHANCE, ExamResult
 from evaluation.options import BestOfOptions, ExamOptions
-from evaluation.perplexity import describe, measure, measure_text
-from evaluation.report import write_document, write_report
+from evaluation.perplexity import describe, format_bits, measure, measure_text
+from evaluation.report import REPORT, write_document, write_report
 from evaluation.report_results import explain, verdict
 from evaluation.results import Results
 from evaluation.scoring import Scorer
@@ -37,12 +38,14 @@ class Evaluation:
         self.stride = self.config.stride or self.scorer.context
         self.step = run.chosen_checkpoint.step
         self.results = Results.of(run)
+        self.measured = False
 
     def measure_held_out(self) -> None:
         """Loss on the validation file, in all and by source."""
         found = measure(self.scorer, self.tokenizer, self.run.recipe.data.dir, self.stride)
         self.results.stride = self.stride
         self.results.held_out, self.results.sources = found
+        self._keep()
         for loss in (found[0], *found[1]):
             print(describe(loss), flush=True)
         exact = self._known("float32")
@@ -55,6 +58,7 @@ class Evaluation:
             loss = measure_text(self.scorer, self.tokenizer, name, path, self.stride)
             self.results.stride = self.stride
             self.results.add_text(loss)
+            self._keep()
             print(describe(loss), flush=True)
 
     def take_exams(self, options: ExamOptions) -> None:
@@ -69,7 +73,9 @@ class Evaluation:
             else:
                 folder = options.folder(name)
                 model = LlamaLM(self.scorer, self.writer)
-                self._keep(take_benchmark(name, model, options.shots, folder, options.subjects))
+                self._keep_exam(
+                    take_benchmark(name, model, options.shots, folder, options.subjects)
+                )
 
     def take_idioms(self) -> None:
         """The exam that is made from the demo's corpus; left out where too few are held out."""
@@ -80,26 +86,46 @@ class Evaluation:
         if result is None:
             print("exam idioms: too few idioms are held out of training, so it is skipped")
         else:
-            self._keep(result)
+            self._keep_exam(result)
 
     def continue_prompts(self) -> None:
-        """The recipe's prompts."""
-        self.results.continuations = [play(self.writer, prompt) for prompt in self.config.prompts]
+        """The recipe's prompts; those that the context has no room for are left out and named."""
+        prompts = self._fitting(self.config.prompts)
+        self.results.continuations = [play(self.writer, prompt) for prompt in prompts]
+        self._keep()
 
     def take_samples(self) -> None:
-        """The continuation suite, `eval.samples` of each prompt."""
+        """The continuation suite, `eval.samples` of each prompt that the context has room for."""
         found: list[Continuation] = []
-        for prompt in PROMPTS:
+        for prompt in self._fitting(PROMPTS):
             found += self.writer.samples(prompt, self.config.samples)
         train_file = TokenFile.open(Path(self.run.recipe.data.dir) / TRAIN_NAME)
         self.results.samples = judge(found, self.tokenizer, train_file)
+        self._keep()
         if self.results.samples:
             print(describe_samples(self.results.samples), flush=True)
 
-    def save(self) -> tuple[Path, ...]:
-        """Keep the results and write the report; returns the paths."""
-        self.results.save(self.run.path)
-        return write_report(self.run, self.results)
+    def __enter__(self) -> "Evaluation":
+        """Measure within a `with` block: what was measured is in the report, however it ends."""
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the report, if there is anything new for it, and name its files."""
+        if self.measured:
+            for path in write_report(self.run, self.results):
+                print(f"wrote {path}")
+
+    def summary(self) -> str:
+        """How good the run is after how many steps, and where to read more, in a line."""
+        quality = "not measured on held-out text"
+        if self.results.held_out:
+            bits = format_bits(self.results.held_out)
+            quality = f"{bits} bits per byte of held-out text"
+        return (
+            f"{self.run.path} after {self.step:,} steps: {quality}; read {self.run.path / REPORT}"
+        )
 
     def _known(self, weights: str) -> Results | None:
         """What was measured of this checkpoint before, with its weights in a form."""
@@ -107,9 +133,24 @@ class Evaluation:
         current = self.step, self.tokenizer.fingerprint
         return results if results and (results.step, results.vocabulary) == current else None
 
-    def _keep(self, result: ExamResult) -> None:
+    def _fitting(self, prompts: Sequence[str]) -> list[str]:
+        """The prompts that the context has room for; the others are named."""
+        left_out = {prompt: self.writer.obstacle(prompt) for prompt in prompts}
+        for prompt, reason in left_out.items():
+            if reason:
+                self.results.left_out[prompt] = reason
+                print(f"left out “{prompt}”: {reason}", flush=True)
+        return [prompt for prompt in prompts if not left_out[prompt]]
+
+    def _keep_exam(self, result: ExamResult) -> None:
         self.results.add_exam(result)
+        self._keep()
         print(describe_exam(result), flush=True)
+
+    def _keep(self) -> None:
+        """Write down what is measured so far, before the next measurement can fail."""
+        self.measured = True
+        self.results.save(self.run.path)
 
 
 def evaluate_best_of(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import UserError
 from common.intervals import wilson
 from corpus.config import DataConfig, SourceConfig
 from corpus.example import Example
@@ -144,7 +145,11 @@ def _score(
     shown = "".join(f"{kind.plain(key)}{key['answers'][0]}\n" for key in solved)
     config = dataclasses.replace(run.recipe.eval, max_new_tokens=kind.max_new_tokens, **GREEDY)
     greedy = Run(run.path, dataclasses.replace(run.recipe, eval=config))
-    answers = answer_tasks(greedy, [{**key, "plain": shown + kind.plain(key)} for key in keys])
+    try:
+        answers = answer_tasks(greedy, [{**key, "plain": shown + kind.plain(key)} for key in keys])
+    except UserError as error:
+        print(f"left out {tasks}, by {run.recipe.name}: {error}", flush=True)
+        return []
     if run.recipe.objective.kind == "pretrain":
         answers = [_first_line(answer) for answer in answers]
     empty = sum(not answer.completion.strip() for answer in answers)

@@ -9,6 +9,7 @@ from pathlib import Path
 import docstring_parser
 
 from common.errors import UserError
+from common.files import user_path
 from evaluation.config import EvalConfig
 
 EXAMS = ("idioms", "cmmlu", "ceval", "mmlu")
@@ -108,13 +109,13 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         exit_on_error=False,
     )
     parser.add_argument(
-        "--run", type=Path, metavar="DIR", help="run directory (default: the newest)"
+        "--run", type=user_path, metavar="DIR", help="run directory (default: the newest)"
     )
     parser.add_argument(
         "--prompt", nargs="+", action="extend", metavar="TEXT", help="texts to continue"
     )
     parser.add_argument(
-        "--prompts_file", type=Path, metavar="FILE", help="texts to continue, one a line"
+        "--prompts_file", type=user_path, metavar="FILE", help="texts to continue, one a line"
     )
     parser.add_argument(
         "--interactive", action="store_true", help="ask for texts; /help lists the commands"
@@ -212,7 +213,7 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
     )  # fmt: skip
     parser.add_argument(
-        "--exam_data", type=Path, metavar="DIR",
+        "--exam_data", type=user_path, metavar="DIR",
         help="folder of an exam's published files, or of folders cmmlu, ceval, mmlu "
         "(default: the Hugging Face hub)",
     )  # fmt: skip
@@ -235,14 +236,14 @@ def _add_measurements(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tasks", type=Path, metavar="DIR", help="data folder of other tasks")
     parser.add_argument(
-        "--compare", nargs="+", type=Path, metavar="DIR", help="runs to set side by side"
+        "--compare", nargs="+", type=user_path, metavar="DIR", help="runs to set side by side"
     )
 
 
 def _named(text: str) -> tuple[str, Path]:
     """`NAME=FILE`, or a file whose name serves as one."""
     name, _, path = text.rpartition("=")
-    return (name, Path(path)) if name else (Path(text).stem, Path(text))
+    return (name, user_path(path)) if name else (Path(text).stem, user_path(text))
 
 
 def _field_lines() -> Iterator[str]:

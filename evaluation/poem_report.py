@@ -20,7 +20,10 @@ REPORT, ANSWERS = "poems.md", "poems.jsonl"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Let each run write on the same held-out titles; the report stays in the last one's folder."""
+    """Let each run write on the same held-out titles.
+
+    Its poems stay in its folder, and the report in the last one's.
+    """
     options = _options().parse_args(argv)
     folder = Path(options.runs[-1])
     prepare_environment(folder)
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for run in runs:
         print(f"{run.path} writes {len(keys):,} poems", flush=True)
         stages.append(measure_stage(run, first, keys))
-    write_answers(stages[-1].answers, folder / ANSWERS)
+        write_answers(stages[-1].answers, run.path / ANSWERS)
     poets = [as_answer(poem) for poem in held_out if poem.form.name == form]
     if poets:
         stages.append(Stage(f"the poets, {len(poets):,} held out", "", "", poets))
@@ -55,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = describe_stages(title, stages, copies, len(keys), shown).markdown()
     with atomic_open(folder / REPORT, "w") as file:
         file.write(text)
-    print(f"\n{text}\nwrote {folder / REPORT}, and all poems as {folder / ANSWERS}")
+    print(f"\n{text}\nwrote {folder / REPORT}, and {ANSWERS} in the folder of each run")
     return 0
 
 

@@ -14,7 +14,13 @@ from evaluation.document import Document
 from evaluation.history import History, read_history
 from evaluation.perplexity import format_bits, format_loss
 from evaluation.plots import plot_loss
-from evaluation.report_results import add_continuations, add_exams, add_losses, add_samples
+from evaluation.report_results import (
+    add_continuations,
+    add_exams,
+    add_left_out,
+    add_losses,
+    add_samples,
+)
 from evaluation.results import Results
 from runs.run import METRICS, Run
 from training.optimizers.registry import describe_optimizer
@@ -46,7 +52,7 @@ def write_report(run: Run, results: Results) -> tuple[Path, ...]:
     training = read_training(run, train_file)
     millions = run.recipe.model.n_params() / 1e6
     document = Document(f"{run.recipe.name}: a Llama2 of {millions:,.1f} M parameters")
-    _headline(document, results)
+    _headline(document, run, results)
     _model(document, run)
     _data(document, train_file)
     _training(document, run, training)
@@ -55,6 +61,7 @@ def write_report(run: Run, results: Results) -> tuple[Path, ...]:
     add_continuations(document, run.recipe.eval, results.continuations)
     add_best_of(document, results.best_of)
     add_samples(document, results.samples)
+    add_left_out(document, results.left_out)
     _expectations(document, run, results, training, train_file)
     _versions(document, results)
     plot_loss(run.path / FIGURE, training.history)
@@ -88,14 +95,15 @@ def read_training(run: Run, train_file: TokenFile) -> Training:
     )
 
 
-def _headline(document: Document, results: Results) -> None:
+def _headline(document: Document, run: Run, results: Results) -> None:
     held_out = results.held_out
     if held_out is None:
         document.paragraph("Its loss on held-out text has not been measured yet.")
         return
     document.paragraph(
-        f"**Bits per byte of held-out text: {format_bits(held_out)}.** This number does not "
-        "depend on the tokenizer, so it compares models with different vocabularies."
+        f"**Bits per byte of held-out text: {format_bits(held_out)}, after {results.step:,} of "
+        f"{run.recipe.train.max_steps:,} steps.** This number does not depend on the tokenizer, so "
+        "it compares models with different vocabularies."
     )
     rows = [
         ("bits per byte", format_bits(held_out)),
@@ -145,11 +153,14 @@ def _training(document: Document, run: Run, training: Training) -> None:
             f"{history.tokens_per_s:,.0f} tokens/s (median), "
             f"{history.seconds / 60:,.1f} minutes of training steps"
         )
+    limit = ""
+    if config.max_minutes is not None:
+        limit = f"; so many fitted into {config.max_minutes:g} minutes, or were the most asked for"
     document.heading("How, and how fast")
     document.bullets(
         (
             f"{training.steps:,} of {config.max_steps:,} steps of {config.tokens_per_step:,} "
-            f"tokens: {training.tokens:,} tokens, {training.epochs:.2f} epochs.",
+            f"tokens: {training.tokens:,} tokens, {training.epochs:.2f} epochs{limit}.",
             f"{describe_optimizer(config)}; {describe_schedule(config)}; seed {config.seed}.",
             f"{training.where}.",
             f"Speed: {speed}.",

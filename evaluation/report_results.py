@@ -1,7 +1,7 @@
 """The sections of a report that show what was measured."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evaluation.config import EvalConfig
 from evaluation.document import Document
@@ -129,6 +129,13 @@ def add_samples(document: Document, samples: Sequence[Sample]) -> None:
         document.paragraph(f"After “{prompt}”:")
         for sample in group:
             document.verbatim(sample.text)
+
+
+def add_left_out(document: Document, left_out: Mapping[str, str]) -> None:
+    """Prompts that could not be continued, and why."""
+    if left_out:
+        document.heading("What was left out")
+        document.bullets(f"“{prompt}”: {reason}." for prompt, reason in left_out.items())
 
 
 def shorten(text: str) -> str:

@@ -37,6 +37,8 @@ class Results:
     exams: list[ExamResult] = field(default_factory=list)
     continuations: list[Continuation] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """prompts that the context has no room for, each with the reason"""
     scores: list[TaskScore] = field(default_factory=list)
     """of answers to held-out tasks"""
     preferences: list[PairScore] = field(default_factory=list)

@@ -51,6 +51,7 @@ def evaluate_trained_further(run: Run, network: Llama) -> tuple[Path, ...]:
             results.add_text(TextLoss(**{**vars(loss), "name": title}))
     for loss in (*results.sources, *results.texts):
         print(describe(loss), flush=True)
+    results.save(run.path)  # before answers are written, which takes long and may fail
     results.scores = score_tasks(run, base) if answers else []
     if results.scores:
         print(format_table(score_rows(results.scores)), flush=True)

@@ -24,6 +24,17 @@ class NewToken:
     """whether it is one of the end ids, and so the last of its row"""
 
 
+def lack_of_room(prompt_tokens: int, context: int) -> str | None:
+    """What to say of a prompt that leaves no room for a new token; None: there is room."""
+    longest = context - 2
+    if prompt_tokens <= longest:
+        return None
+    return (
+        f"the prompt has {prompt_tokens} tokens, but the context of {context} has room for "
+        f"{longest} beside the document's start and one new token; shorten it"
+    )
+
+
 class Generation:
     """The ids that continue prompts, one an unfinished prompt a step, without the end ids.
 
@@ -64,21 +75,14 @@ class Generation:
         """
         self.context = decoder.max_seq_len
         for prompt in prompts:
-            self._check(prompt)
+            if reason := lack_of_room(len(prompt), self.context):
+                raise ValueError(reason)
         self.decoder, self.sampling = decoder, sampling
         self.prompts = [list(prompt) for prompt in prompts]
         self.start_id, self.end_ids, self.vocab_size = start_id, frozenset(end_ids), vocab_size
         self.n_likely, self.yield_ends = n_likely, yield_ends
         self.samples = samples or [0] * len(self.prompts)
         self.stopped_by = [""] * len(self.prompts)
-
-    def _check(self, prompt: Sequence[int]) -> None:
-        longest = self.context - 2
-        if len(prompt) > longest:
-            raise ValueError(
-                f"the prompt has {len(prompt)} tokens, but the context of {self.context} "
-                f"has room for {longest} beside the document's start and one new token; shorten it"
-            )
 
     def stop(self, row: int, reason: str) -> None:
         """Ask for no more ids of a row."""

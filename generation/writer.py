@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from common.errors import UserError
 from evaluation.config import EvalConfig
 from generation.decoding import Decoder
-from generation.generation import Generation, NewToken
+from generation.generation import Generation, NewToken, lack_of_room
 from generation.sampling import Sampling
 from generation.text_stream import StopTexts, TextStream
 from model.llama import Llama
@@ -78,6 +78,10 @@ class Writer:
     def sampling(self) -> Sampling:
         """The part of `config` that the model knows."""
         return Sampling(**{f.name: getattr(self.config, f.name) for f in fields(Sampling)})
+
+    def obstacle(self, prompt: str) -> str | None:
+        """Why a prompt cannot be continued; None: it can."""
+        return lack_of_room(len(self.tokenizer.encode(prompt)), self.decoder.max_seq_len)
 
     def write(
         self, prompt: str, show: Callable[[str], None], stopped: Callable[[], bool] = lambda: False

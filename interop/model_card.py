@@ -126,14 +126,27 @@ def _usage(run: Exported) -> list[str]:
     ids, why = f"tokenizer({prompt}).input_ids", ""
     if run.template:
         ids = CHAT.format(prompt)
-        return ["## Use", "", "The tokenizer holds the chat template.", "", USAGE.format(ids=ids)]
+        told = f"The tokenizer holds the chat template. {_sampling(run)}"
+        return ["## Use", "", told, "", USAGE.format(ids=ids)]
     if not run.config.document_mask:
         ids = f"[tokenizer.eos_token_id, *{ids}]"
         why = "In training a document begins after an end-of-text id, so a prompt does too. "
     return [
         "## Use",
         "",
-        f"{why}The tokenizer adds no id of its own, and `<s>` in a text is text.",
+        f"{why}The tokenizer adds no id of its own, and `<s>` in a text is text. {_sampling(run)}",
         "",
         USAGE.format(ids=ids),
     ]
+
+
+def _sampling(run: Exported) -> str:
+    """How `generate` samples by itself, and how to have the likeliest text."""
+    penalty = run.recipe.eval.repetition_penalty
+    told = "Without other arguments `generate` samples as `generation_config.json` says"
+    if penalty == 1:
+        return f"{told}; `do_sample=False` takes the likeliest id each time."
+    return (
+        f"{told}, with a repetition penalty of {penalty:g}, which `do_sample=False` alone leaves "
+        "in force; `do_sample=False, repetition_penalty=1.0` takes the likeliest id each time."
+    )

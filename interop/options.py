@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.errors import UserError
+from common.files import user_path
+from interop.formats import FORMAT_MODULES
 from interop.layout import Layout
-from interop.registry import FORMAT_MODULES
 
 LAYOUT = ("devices", "model_parallel", "pipeline_stages")
 
@@ -46,10 +47,10 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         UserError: an option is missing or unknown, or does not fit the others.
     """
     parser = _Parser(description=description, allow_abbrev=False)
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="run directory")
+    parser.add_argument("--run", type=user_path, required=True, metavar="DIR", help="run directory")
     parser.add_argument("--format", required=True, choices=FORMAT_MODULES, help="format to write")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="new folder to write"
+        "--output", type=user_path, required=True, metavar="DIR", help="new folder to write"
     )
     parser.add_argument(
         "--dtype",

@@ -10,22 +10,12 @@ import numpy as np
 
 from chat.template import ChatTemplate
 from common.errors import UserError
+from interop.formats import FORMAT_MODULES
 from interop.layout import Layout
 from model.config import ModelConfig
 from model.rope import plainly_stated
 from recipe import Recipe
 from tokenizer.tokenizer import Tokenizer
-
-# Format: the module that registers it. A new format is a new module and a line here.
-FORMAT_MODULES = {
-    "hf": "interop.hf.format",
-    "llama2c": "interop.llama2c.format",
-    "llama2c-q8": "interop.llama2c.q8",
-    "gguf": "interop.gguf.format",
-    "mindformers": "interop.mindformers.format",
-    "peft": "interop.hf.peft",
-    "run": "interop.run_folder",
-}
 
 FORMATS: dict[str, "Format"] = {}
 

@@ -45,7 +45,9 @@ def cross_entropy(head: Head, frozen_table: bool = False) -> nn.Cell:
 
 def token_log_probs(head: Head, frozen_table: bool = False) -> nn.Cell:
     """The form of the log-probabilities that suits a head: a cell of (h, table, targets)."""
-    return NativeTokenLogProbs(head) if head.native else TokenLogProbs(head, frozen_table=frozen_table)
+    if head.native:
+        return NativeTokenLogProbs(head)
+    return TokenLogProbs(head, frozen_table=frozen_table)
 
 
 class PlainCrossEntropy(nn.Cell):

@@ -4,10 +4,11 @@ import time
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor
 from mindspore import dtype as mstype
 
 from common.errors import UserError
+from model.linear import product
 from model.native.symbols import obstacle
 
 TARGETS = ("Ascend", "GPU", "CPU")
@@ -72,24 +73,26 @@ def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, s
     return False, f"plain kernels (auto: {reason})"
 
 
-class _Product(nn.Cell):
-    """One matrix product."""
+def measure_peak_flops(
+    dtype, native: bool = False, size: int = 1024, seconds: float = 0.6
+) -> float:
+    """Operations a second of the fastest (size, size) matrix product, the peak behind MFU.
 
-    def __init__(self):
-        super().__init__()
-        self.matmul = ops.MatMul(transpose_b=True)
+    Products are short and repeated for so many seconds, at least eight times, so that some meet a
+    moment in which no other process takes a core from them.
 
-    def construct(self, a, b):
-        return self.matmul(a, b)
-
-
-def measure_peak_flops(dtype, size: int = 2048, repeats: int = 8) -> float:
-    """Operations a second of the best of some (size, size) matrix products, the peak behind MFU."""
-    a = Tensor(np.ones((size, size), np.float32)).astype(dtype)
-    product = _Product()
-    seconds = []
-    for _ in range(repeats):
+    Args:
+        dtype: mindspore type of the operands.
+        native: multiply as the native kernels do, on all cores.
+        size: rows and columns.
+        seconds: how long to try.
+    """
+    a = Tensor(np.ones((size, size), np.float32))
+    a = a if native else a.astype(dtype)  # the kernels round by themselves
+    multiply = product(dtype, bias=False, native=native)
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 8 or time.perf_counter() < end:
         start = time.perf_counter()
-        product(a, a).asnumpy()
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / min(seconds)
+        multiply(a, a).asnumpy()
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times)

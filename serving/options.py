@@ -10,6 +10,7 @@ from typing import NoReturn
 import docstring_parser
 
 from common.errors import UserError
+from common.files import user_path
 from serving.config import ServeConfig
 
 LOOPBACK = "127.0.0.1"
@@ -64,7 +65,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--run", nargs="+", action="extend", type=Path, metavar="DIR",
+        "--run", nargs="+", action="extend", type=user_path, metavar="DIR",
         help="run directories; a run is served under its name (default: the newest)",
     )  # fmt: skip
     parser.add_argument(
@@ -80,7 +81,7 @@ def parse_options(argv: Sequence[str] | None = None, description: str = "") -> O
     )  # fmt: skip
     parser.add_argument("--web", action="store_true", help="serve a page to play with at /")
     parser.add_argument(
-        "--documents", type=Path, metavar="DIR",
+        "--documents", type=user_path, metavar="DIR",
         help="folder of .txt and .md files; passages that fit a question are shown to the model",
     )  # fmt: skip
     _add_limits(parser)

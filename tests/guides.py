@@ -29,9 +29,11 @@ PAIRS = [
             "scaling",
             "runs",
             "chat",
+            "preferences",
             "lora",
             "rewards",
             "poet",
+            "lora",
         )
     ),
 ]
@@ -50,6 +52,8 @@ TARGET = "the targets of the Makefile, which runs the three commands or the test
 SCALE = "tests/e2e/test_data_at_scale.py, on the debug recipe"
 EXPORT = "tests/e2e/test_export.py, on the debug recipe"
 EXAMS = "tests/evaluation/exams/test_take.py, on small exams"
+BEST_OF = "tests/evaluation/test_best_of.py, on the debug recipe"
+POET = "tests/e2e/test_poet_model.py"
 SERVE = "tests/serving/test_options.py, on the debug recipe"
 UNTESTED = "nothing: needs what the tests do not have"
 BARE = "test_a_bare_token_file_is_cut_in_two, below"
@@ -77,9 +81,52 @@ RUN_BY = {
     "python post_train.py --config configs/debug-sft.yaml": POST,
     "python eval_pretrain.py --run out/debug-sft --chat": POST,
     "python eval_pretrain.py --run out/debug-sft": "tests/evaluation/test_trained_further.py",
+    **dict.fromkeys(
+        (
+            "python data_process.py --config configs/debug-dpo.yaml",
+            "python post_train.py --config configs/debug-dpo.yaml",
+            "python post_train.py --config configs/debug-reward.yaml",
+            "python eval_pretrain.py --run out/debug-reward",
+            "python data_process.py --config configs/reward-idioms.yaml",
+            "python post_train.py --config configs/reward-idioms.yaml",
+            "python eval_pretrain.py --run out/reward-idioms",
+            "python -m rewards.score --reward model:out/debug-reward answers.jsonl "
+            "--output scored.jsonl",
+        ),
+        "tests/e2e/test_preferences.py, from an untrained debug run",
+    ),
     "python data_process.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "python post_train.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
+    "python eval_pretrain.py --run out/poet-grpo --best_of 8 --reward poem_rules": BEST_OF,
+    "python eval_pretrain.py --best_of 8 --reward nonempty --prompt 春天来了": BEST_OF,
     "make chat": TARGET,
+    "python post_train.py --config configs/debug-sft.yaml --name debug-lora --adapter.kind lora "
+    "--train.learning_rate 1e-2": POST,
+    "python eval_pretrain.py --run out/debug-lora --chat": POST,
+    "python export.py --run out/debug-lora --format peft --output out/debug-lora/peft": (
+        "tests/interop/hf/test_peft.py"
+    ),
+    "python data_process.py --config configs/longlora-demo.yaml": DATA,
+    "python pretrain.py --config configs/longlora-demo.yaml": "tests/e2e/test_longlora.py",
+    "python -m benchmarks.long_context out/demo out/longlora-demo --data data/novels": (
+        "tests/benchmarks/test_long_context.py"
+    ),
+    "make poet": TARGET,
+    "python eval_pretrain.py --run models/poet --chat": POET,
+    "python serve.py --run models/poet --web": POET,
+    "python post_train.py --config configs/poet-grpo.yaml --name poet-hacked "
+    '--objective.beta 0.001 --objective.rewards "{poem_form: 0.2, poem_tones: 1.0, '
+    'poem_rhyme: 1.0, poem_rules: 0.5, ended: 0.1}"': (
+        "tests/training/feeds/test_rollout_rows.py, its rows"
+    ),
+    **{
+        f"python -m evaluation.poem_report out/poet-base out/poet-sft out/{name} "
+        "--tasks data/poet-titles": "tests/evaluation/test_poem_report.py, on a small run"
+        for name in ("poet", "poet-hacked")
+    },
+    "python export.py --run out/poet-grpo --format run --dtype float16 --output out/poet": (
+        "tests/interop/test_run_folder.py, on a small run"
+    ),
     "python data_process.py --config mine.yaml": DATA,
     "python pretrain.py --config mine.yaml": TRAIN,
     "python eval_pretrain.py --run out/mine": EVAL,

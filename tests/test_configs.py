@@ -49,6 +49,8 @@ def test_every_recipe_is_shipped_that_should_be():
         "poet-base",
         "poet-sft",
         "poet-grpo",
+        "longlora-demo",
+        "longlora-8k",
         *ZOO,
     }
     assert {path.stem for path in CONFIGS} == shipped
@@ -90,6 +92,16 @@ def test_the_reference_run_is_whole():
     assert last["step"] == recipe.train.max_steps
     row = f"| {last['step']:,} | {last['val_loss']:.4f} |"
     assert row in (folder / "training.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["poet-base", "poet-sft", "poet-grpo", "poet-hacked"])
+def test_the_poets_runs_are_whole(name):
+    folder = REPO / "docs" / "runs" / name
+    recipe = load_recipe(folder / "recipe.yaml")
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").open(encoding="utf-8")]
+    assert recipe.name == name and records[-1]["step"] == recipe.train.max_steps
+    shipped = load_recipe(REPO / "configs" / f"{name.replace('hacked', 'grpo')}.yaml")
+    assert recipe.train == shipped.train and recipe.data == shipped.data
 
 
 def test_tinylm_has_the_qwen_constants():

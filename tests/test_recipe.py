@@ -238,3 +238,17 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_bad_file_option_is_one_sentence(argv):
     with pytest.raises(UserError, match=argv[0].split("=")[0]):
         parse_recipe(argv)
+
+
+def test_the_home_folder_is_expanded(small, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ming")
+    options = ("--out_dir=~/runs", "--train.init_from=~/base", "--data.dir=~/data")
+    recipe = load_recipe(small, options)
+    assert str(recipe.run_dir) == "/home/ming/runs/small"
+    assert (recipe.train.init_from, recipe.data.dir) == ("/home/ming/base", "/home/ming/data")
+
+
+def test_a_limit_of_time_and_grpo(small):
+    options = ["--train.max_minutes", "9", "--objective.kind", "grpo", "--data.kind", "task"]
+    says = "train.max_minutes is 9, but objective.kind is grpo, whose steps last as long"
+    assert says in error_of(small, *options)

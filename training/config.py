@@ -1,5 +1,6 @@
 """The train section of the recipe."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,6 +33,9 @@ class TrainConfig:
 
     max_steps: int = 2000
     """optimizer steps of the whole run"""
+    max_minutes: float | None = None
+    """before step 1 the speed of a step is measured, and max_steps becomes as many as fit into so \
+many minutes, at most max_steps; null: max_steps as it is"""
     tokens_per_step: int = 8192
     """tokens of one optimizer step over all ranks and micro-batches"""
     micro_batch: int = 8
@@ -105,14 +109,18 @@ without a new checkpoint; several ranks: put python -m training.supervise in fro
     """seed of the initial weights and of the data order"""
 
     def __post_init__(self):
-        """Reject values out of range.
+        """Expand `~`, and reject values out of range.
 
         Raises:
             ValueError: names the field.
         """
+        if self.init_from is not None:
+            object.__setattr__(self, "init_from", os.path.expanduser(self.init_from))
         for interval, names in RANGES.items():
             for name in names:
                 check_range(f"train.{name}", getattr(self, name), interval)
+        if self.max_minutes is not None:
+            check_range("train.max_minutes", self.max_minutes, "(0, inf)")
         if self.init_reset != "none" and self.init_from is None:
             raise ValueError(
                 f"train.init_reset is {self.init_reset}; without train.init_from it must be none"

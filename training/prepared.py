@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 
 from mindspore import dtype as mstype
+from mindspore.dataset import GeneratorDataset
 
 from chat.template import ChatTemplate
 from common.errors import UserError
@@ -14,7 +15,7 @@ from runs.device import measure_peak_flops
 from runs.run import Run
 from tokenizer.tokenizer import Tokenizer
 from training.config import TrainConfig
-from training.feeds.base import Feed
+from training.feeds.base import Feed, RankRows, batches
 from training.parallel import World
 
 
@@ -115,4 +116,15 @@ class PreparedRun:
     @functools.cached_property
     def peak_flops(self) -> float:
         """Operations a second of a large matrix product on all ranks, measured when asked for."""
-        return self.world.size * measure_peak_flops(self.dtype)
+        return self.world.size * measure_peak_flops(self.dtype, self.native)
+
+    def batches(self, steps: int) -> GeneratorDataset:
+        """The micro-batches that this rank reads in the next so many optimizer steps."""
+        rows = RankRows(
+            self.feed,
+            start=self.start_step * self.rows_per_step,
+            length=steps * self.micro_batches * self.config.micro_batch,
+            rank=self.world.rank,
+            world=self.world.size,
+        )
+        return batches(rows, self.feed.columns, self.config.micro_batch)

@@ -9,6 +9,7 @@ from training.config import TrainConfig
 from training.gradients import NativeGradients, PlainGradients
 from training.objectives.base import Objective
 from training.parallel import World, all_reduce_sum
+from training.prepared import PreparedRun
 from training.schedule import learning_rates
 
 GROWTH_INTERVAL = 1000
@@ -155,3 +156,13 @@ class TrainStep(nn.Cell):
 def _state(name: str, value, dtype=mstype.float32) -> Parameter:
     """A Parameter that is saved with the run but not trained."""
     return Parameter(Tensor(value, dtype), name=name, requires_grad=False)
+
+
+def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
+    """The training step of an objective, its state as before the first step."""
+    half = prepared.dtype == mstype.float16
+    drops = prepared.model.dropout > 0 or prepared.run.recipe.adapter.dropout > 0
+    return TrainStep(
+        objective, prepared.config, prepared.micro_batches, half, prepared.world, drops,
+        prepared.native,
+    )  # fmt: skip

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from mindspore import Model, Tensor
-from mindspore import dtype as mstype
 
 from chat.template import ChatTemplate
 from common.errors import UserError
@@ -24,16 +23,15 @@ from tokenizer.tokenizer import Tokenizer
 from training.adapting import find_base, make_network, measured_network
 from training.banner import banner
 from training.checks import check_agreement, check_same_data, check_same_reference
-from training.feeds.base import RankRows, batches
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
 from training.initial import InitialWeights, Reference
-from training.objectives.base import Objective
+from training.max_minutes import limit_line, with_steps_of_begun_run, with_steps_that_fit
 from training.objectives.registry import STAGES
 from training.parallel import join_world, values_of_all
 from training.prepared import PreparedRun
 from training.signals import StopSignal
-from training.step import TrainStep
+from training.step import TrainStep, make_step
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +63,8 @@ def show_plan(recipe: Recipe) -> int:
     """
     prepared = prepare(recipe)
     set_up_logging(quiet=prepared.world.rank > 0)
-    for line in banner(prepared):
+    limit = limit_line(prepared)
+    for line in banner(prepared) + ([limit] if limit else []):
         log.info(line)
     return 0
 
@@ -86,6 +85,7 @@ def prepare(recipe: Recipe) -> PreparedRun:
         model=fit_vocabulary(recipe.model, tokenizer),
         tokenizer=dataclasses.replace(recipe.tokenizer, kind=tokenizer.kind),
     )
+    recipe = with_steps_of_begun_run(recipe)
     feed = STAGES[recipe.objective.kind].feed(recipe, tokenizer, template)
     run = open_run(recipe, tokenizer)
     shared = world.size > 1 and recipe.train.shard_optimizer
@@ -111,14 +111,19 @@ def open_tokenizer(recipe: Recipe) -> tuple[Tokenizer, ChatTemplate | None]:
 
 def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int:
     """What `train` does once recipe, data, device and initial weights are known to fit."""
-    run, world = prepared.run, prepared.world
-    set_up_logging(run.path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
+    path, world = prepared.run.path, prepared.world
+    set_up_logging(path / LOG if world.rank == 0 else None, quiet=world.rank > 0)
     check_agreement(prepared)
     check_same_data(prepared)
+    prepared = with_steps_that_fit(prepared)
+    run = prepared.run
     if prepared.start_step >= prepared.max_steps:
+        fields = "train.max_steps"
+        if prepared.config.max_minutes is not None:
+            fields = "train.max_steps, with train.max_minutes null,"
         log.info(
-            f"{run.path} is trained: {prepared.start_step:,} steps are done; raise "
-            "train.max_steps to train on, or choose another name"
+            f"{path} is trained: {prepared.start_step:,} steps are done; raise {fields} to train "
+            "on, or choose another name"
         )
         return 0
     lines = banner(prepared) + (initial.lines if initial else [])
@@ -128,6 +133,7 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     stage = STAGES[run.recipe.objective.kind]
     objective = stage.objective(network, run.recipe.objective)
     step_cell = make_step(prepared, objective)
+    log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
     measured = stage.objective(measured_network(prepared, network), run.recipe.objective)
     if prepared.checkpoint:
         base = restore(prepared, network, step_cell)
@@ -148,36 +154,12 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     with StopSignal(world, prepared.config.log_interval) as stop, records or nullcontext():
         hooks = make_callbacks(prepared, measured, step_cell, stop, records, base)
         try:
-            Model(step_cell).train(1, remaining_batches(prepared), hooks, dataset_sink_mode=False)
+            rest = prepared.batches(prepared.max_steps - prepared.start_step)
+            Model(step_cell).train(1, rest, hooks, dataset_sink_mode=False)
         finally:
             prepared.feed.close()
     values_of_all(0, world)  # msrun kills the others when a rank that was stopped ends
     return 128 + stop.number if stop.name else 0
-
-
-def make_step(prepared: PreparedRun, objective: Objective) -> TrainStep:
-    """The training step of an objective, its state as before the first step."""
-    half = prepared.dtype == mstype.float16
-    drops = prepared.model.dropout > 0 or prepared.run.recipe.adapter.dropout > 0
-    step_cell = TrainStep(
-        objective, prepared.config, prepared.micro_batches, half, prepared.world, drops,
-        prepared.native,
-    )  # fmt: skip
-    log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
-    return step_cell
-
-
-def remaining_batches(prepared: PreparedRun):
-    """The micro-batches that this rank still has to read: a `GeneratorDataset`."""
-    steps = prepared.max_steps - prepared.start_step
-    rows = RankRows(
-        prepared.feed,
-        start=prepared.start_step * prepared.rows_per_step,
-        length=steps * prepared.micro_batches * prepared.config.micro_batch,
-        rank=prepared.world.rank,
-        world=prepared.world.size,
-    )
-    return batches(rows, prepared.feed.columns, prepared.config.micro_batch)
 
 
 def fit_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:

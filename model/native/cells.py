@@ -1,8 +1,8 @@
 """The kernels as cells of a MindSpore graph, each with its gradient.
 
-All inputs and outputs are float32; `half` makes a cell's products in bfloat16. A cell gives ordinary
-gradients, unless `accumulate` said where in a buffer those of its weights are summed: then they are
-added there as they are computed, and what it returns for the weights means nothing.
+All inputs and outputs are float32; `half` makes a cell's products in bfloat16. A cell gives
+ordinary gradients, unless `accumulate` said where in a buffer those of its weights are summed: then
+they are added there as they are computed, and what it returns for the weights means nothing.
 """
 
 from mindspore import Parameter, Tensor, nn, ops

@@ -91,8 +91,9 @@ def _kernels() -> dict[str, Kernel]:
     ):  # fmt: skip
         for bias, name in ((0, "linear"), (linear.WITH_BIAS, "linear_bias")):
             named[f"{name}_{work.__name__}"] = Kernel((work,), flag=bias, **products)
+            rounded, stages = bias | operands * rounding.ROUNDED, (round_operands, work)
             named[f"{name}{HALF_NAME}_{work.__name__}"] = Kernel(
-                (round_operands, work), rounding.round_first, bias | operands * rounding.ROUNDED, **products
+                stages, rounding.round_first, rounded, **products
             )
     for residual, name in ((0, "norm"), (norm.WITH_RESIDUAL, "add_norm")):
         stages = (norm.backward_rows,)

@@ -27,7 +27,7 @@ FUNCTIONS = {
 """Library and symbol of each: oneDNN's products, and MindSpore's own threads. The latter two are no
 part of its interface, so whether they are there is looked at in every process."""
 BFLOAT16_FEATURES = ("avx512bf16", "amx-bf16")
-"""LLVM's names for what multiplies bfloat16 numbers; without, oneDNN's product is slow or absent."""
+"""LLVM's names for what multiplies bfloat16 numbers; without it oneDNN is slow, or refuses."""
 
 
 @functools.cache

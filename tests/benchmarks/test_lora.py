@@ -1,4 +1,4 @@
-"""The benchmark of adapters runs: all weights and LoRA, told in one table."""
+"""The benchmark of adapters runs: all weights and LoRA, in one table."""
 
 import re
 import sys

@@ -72,8 +72,8 @@ def test_the_worst_go_and_the_held_out_stay(filtered, tokenizer, random_texts, d
     assert {by_head[line["begins"]] for line in gone} == set(candidates) - set(best)
     assert all(line["share"] == share[by_head[line["begins"]]] for line in gone)
     assert report.train.scored_by == {"fingerprint": "a"}
-    (told,) = json.loads((Path(data.dir) / "cleaning_report.json").read_text(encoding="utf-8"))
-    (rule,) = told["rules"]
+    (record,) = json.loads((Path(data.dir) / "cleaning_report.json").read_text(encoding="utf-8"))
+    (rule,) = record["rules"]
     assert (rule["documents"], rule["dropped"]) == (len(candidates), len(gone))
     assert rule["name"] == "filter kind=perplexity run=out/x keep=0.6"
 

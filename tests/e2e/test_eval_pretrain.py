@@ -1,5 +1,6 @@
 """eval_pretrain.py as a user runs it."""
 
+import dataclasses
 import shutil
 import textwrap
 
@@ -7,7 +8,9 @@ import pytest
 
 from benchmarks.exams import write_cmmlu
 from evaluation.results import Results
+from recipe import save_recipe
 from runs.checkpoint import copy_values
+from runs.run import RECIPE
 from tests.evaluation.cases import STEPS, make_run
 from tests.evaluation.test_report import LOSS
 
@@ -28,12 +31,42 @@ def test_the_newest_run_is_evaluated_in_full(run_command, run):
     assert "longest copy from the training file " in result.stdout
     assert "perplexity" in result.stdout and "bits per byte" in result.stdout
     assert "\n小明在学校 ->\n" in result.stdout
-    assert result.stdout.rstrip().endswith("wrote out/debug/loss.png")
+    assert result.stdout.rstrip().endswith("held-out text; read out/debug/report.md")
+    assert "\nout/debug after 20 steps: " in result.stdout
     report = (run.path / "report.md").read_text(encoding="utf-8")
     text = result.stdout.split(" ->\n")[1].split("\n(")[0]
     # An untrained model writes any byte, so its lines may end in more than \\n.
     assert textwrap.indent(text, "    ", lambda line: True) in report
     assert {path.name for path in workplace.iterdir()} == {"data", "out"}, "nothing else is left"
+
+
+def test_a_prompt_beyond_the_context_is_left_out_and_all_else_kept(run_command, run, tmp_path):
+    short = run.path.with_name("short")
+    shutil.copytree(run.path, short)
+    model = dataclasses.replace(run.recipe.model, max_seq_len=32)
+    train = dataclasses.replace(run.recipe.train, tokens_per_step=128)
+    save_recipe(dataclasses.replace(run.recipe, model=model, train=train), short / RECIPE)
+    result = run_command("eval_pretrain.py", "--run", short, "--eval.samples", 1)
+    assert result.returncode == 0, result.stderr
+    assert "left out “《小王子》是一本畅销童话书，它讲述了：”: the prompt has " in result.stdout
+    report = (short / "report.md").read_text(encoding="utf-8")
+    assert "**Bits per byte of held-out text: 1." in report and "after 20 of 20 steps" in report
+    assert "## What was left out" in report and "but the context of 32 has room for 30" in report
+    assert Results.load(short).samples, "those that fit are there"
+    asked = ("--prompt", "《小王子》是一本畅销童话书，它讲述了：")
+    result = run_command("eval_pretrain.py", "--run", short, *asked)
+    shutil.rmtree(short)
+    assert result.returncode == 1 and "shorten it" in result.stderr
+
+
+def test_what_was_measured_is_kept_when_the_next_measurement_fails(run_command, run, tmp_path):
+    (tmp_path / "novel.txt").write_text("小明在学校读书。" * 20, encoding="utf-8")
+    (tmp_path / "empty.txt").write_text("", encoding="utf-8")
+    texts = ("--text", f"kept={tmp_path / 'novel.txt'}", tmp_path / "empty.txt")
+    result = run_command("eval_pretrain.py", "--run", run.path, *texts)
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+    assert "| kept | " in (run.path / "report.md").read_text(encoding="utf-8")
+    assert [text.name for text in Results.load(run.path).texts] == ["kept"]
 
 
 def test_texts_and_exams_are_added_to_the_report(run_command, run, tmp_path):

@@ -20,7 +20,7 @@ QUICK = ("--train.max_steps", "60", "--train.eval_interval", "30")
 REWARDED = ("--train.max_steps", "16", "--train.save_interval", "4", "--train.eval_interval", "8")
 LONG = ("--train.max_steps", "600", "--train.eval_interval", "100")
 GRPO = "{kind: grpo, rewards: {chinese: 1.0}, group: 4, max_new_tokens: 12, table_interval: 4}"
-PATIENCE = 120
+PATIENCE = 300
 """Seconds that a start of pretrain.py may take on a busy machine."""
 
 
@@ -157,6 +157,7 @@ def check(workplace, name: str, options, kills) -> list[str]:
         done = train_with_kills(folder, [*command, name, *options], folder / "out" / name, kills)
         assert undisturbed.wait(5 * PATIENCE) == 0
     out = folder / "out"
+    assert "native kernels" in (out / name / "train.log").read_text()
     assert_same(out / name, out / f"undisturbed-{name}", int(options[1]))
     return done
 

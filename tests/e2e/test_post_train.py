@@ -1,6 +1,7 @@
 """post_train.py by its commands: dialogues, resuming, a chat, and what it refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -52,19 +53,89 @@ def test_dialogues_are_learned_and_answered(options, run_command):
     assert chat.returncode == 0, chat.stderr
 
 
+def adapted(options, **changes) -> list:
+    """Options of an adapter's run of two steps."""
+    adapter = {"kind": "lora", "rank": 2, **changes}
+    steps = ("--train.max_steps", "2", "--train.save_interval", "2", "--train.eval_interval", "2")
+    named = [part for name, value in adapter.items() for part in (f"--adapter.{name}", value)]
+    return [*options, *steps, "--name", "adapted", *named]
+
+
+def test_an_adapter_is_trained_and_refused_on_another_base(options, run_command, tmp_path):
+    done = run_command("post_train.py", *adapted(options, dropout=0.1))
+    assert done.returncode == 0, done.stderr
+    assert "(rank 2 beside wq, wk, wv, wo, w1, w2, w3) + whole 0" in done.stdout
+    run = options[3] / "adapted"
+    assert (run / "checkpoints" / "step_00000002" / "adapter.safetensors").is_file()
+    shutil.copytree(run, tmp_path / "adapted")
+    state = tmp_path / "adapted" / "checkpoints" / "step_00000002" / "state.json"
+    values = json.loads(state.read_text(encoding="utf-8"))
+    other = tmp_path / "other.safetensors"
+    base = (run / values["base"]["file"]).resolve()
+    other.write_bytes(base.read_bytes()[:-4] + b"\0\0\0\0")
+    values["base"]["file"] = "../other.safetensors"
+    state.write_text(json.dumps(values), encoding="utf-8")
+    done = run_command("eval_pretrain.py", "--run", tmp_path / "adapted", "--prompt", "小明")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "holds an adapter of another base than" in done.stderr
+
+
+def test_a_chat_needs_a_template(options, run_command):
+    base = options[options.index("--train.init_from") + 1]
+    done = run_command("eval_pretrain.py", "--run", base, "--chat")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "has no chat template (chat_template.json)" in done.stderr
+
+
+ASKED = {"role": "user", "content": "你好吗？"}
+SAID = {"role": "assistant", "content": "很好。"}
+LONG = {"role": "assistant", "content": "一二三四五六七八九十" * 30}
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([{"role": "robot", "content": "好"}], "unknown role 'robot'"),
+        ([ASKED, {**SAID, "content": " "}], "empty answer"),
+        ([SAID, ASKED, SAID], "the dialogue begins with the assistant"),
+        (None, "no field messages among question"),
+    ],
+)
+def test_dialogues_of_no_use_are_one_sentence(options, run_command, tmp_path, messages, reason):
+    record = {"question": "你好吗？"} if messages is None else {"messages": messages}
+    path = tmp_path / "dialogues.jsonl"
+    path.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    sources = f"[{{reader: messages, path: {path}}}]"
+    more = ("--data.sources", sources, "--data.dir", tmp_path / "data")
+    done = run_command("data_process.py", *options, *more)
+    assert done.returncode == 1 and reason in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and "gave no" in done.stderr.splitlines()[-1]
+
+
+def test_answers_that_the_context_would_cut_are_left_out_and_named(options, run_command, tmp_path):
+    lines = [{"messages": [{**ASKED, "content": f"第{i}问？"}, SAID]} for i in range(40)]
+    lines.append({"messages": [ASKED, LONG]})
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    (tmp_path / "dialogues.jsonl").write_text(text, encoding="utf-8")
+    sources = f"[{{reader: messages, path: {tmp_path / 'dialogues.jsonl'}}}]"
+    more = ("--data.sources", sources, "--data.dir", tmp_path / "data", "--data.dedup", "none")
+    done = run_command("data_process.py", *options, *more)
+    assert done.returncode == 0, done.stderr
+    assert "longer than" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize(
     "script, more, sentence",
     [
         ("pretrain.py", (), "objective.kind is sft, which trains a model further; run post_train"),
         ("post_train.py", ("--train.init_from", "null"), "train.init_from is null; name the model"),
-        (
-            "post_train.py",
-            ("--objective.group", "1"),
-            "objective.group is unknown for",
-        ),
+        ("post_train.py", ("--objective.group", "1"), "objective.group is unknown for"),
+        ("post_train.py", ("--adapter.kind", "lora", "--adapter.rank", "0"), "adapter.rank is 0"),
+        ("post_train.py", ("--adapter.kind", "lora", "--adapter.targets", "[wq, w9]"),
+         "adapter.targets names w9, which no block has"),
         ("post_train.py", ("--objective.kind", "grpo"), "objective.kind is grpo, which reads"),
     ],
-)
+)  # fmt: skip
 def test_what_does_not_fit_is_one_sentence(options, run_command, script, more, sentence):
     done = run_command(script, *options, *more)
     assert done.returncode == 1 and done.stderr.count("\n") == 1

@@ -74,6 +74,21 @@ def test_the_plan_is_said_and_leaves_nothing(run_command, workplace):
     assert sorted(folder.rglob("*")) == before
 
 
+def test_a_limit_of_time_is_measured_and_changes_nothing_else(run_command, undisturbed, workplace):
+    folder, options = workplace
+    limit = (*options, "--name", "limited", "--train.max_minutes", "9")
+    done = run_command("pretrain.py", *limit, "--plan", cwd=folder)
+    assert done.stdout.splitlines()[-1].startswith("limit: train.max_minutes is 9; how long a step")
+    done = run_command("pretrain.py", *limit, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "max_steps is 20, all of 20, which take about 0:00:0" in done.stdout
+    run = folder / "out" / "limited"
+    assert_same(run, undisturbed[1])
+    assert load_recipe(run / "recipe.yaml").train.max_minutes == 9.0
+    done = run_command("pretrain.py", *limit, "--train.max_steps", "30", cwd=folder)
+    assert "20 steps are done; raise train.max_steps, with train.max_minutes null" in done.stdout
+
+
 def test_metrics_carry_the_promised_names(undisturbed):
     training = [record for record in records(undisturbed[1]) if "loss" in record]
     held_out = [record for record in records(undisturbed[1]) if "val_loss" in record]

@@ -68,7 +68,7 @@ def test_says_how_and_how_fast(run, report):
 
 
 def test_says_how_well(report):
-    assert "**Bits per byte of held-out text: 1.082 ± 0.011.**" in report
+    assert "**Bits per byte of held-out text: 1.082 ± 0.011, after 20 of 20 steps.**" in report
     assert "does not depend on the tokenizer" in report
     assert "| loss | 3.0000 ± 0.0300 nats a token |" in report
     assert "| perplexity | 20.09 " in report

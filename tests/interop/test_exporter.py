@@ -8,10 +8,11 @@ import pytest
 from common.errors import UserError
 from interop import registry
 from interop.exporter import check_config, compare, export, put
+from interop.formats import FORMAT_MODULES
 from interop.names import check_shapes, foreign_names, parameter_shapes
 from interop.new_folder import new_folder
 from interop.options import parse_options
-from interop.registry import FORMAT_MODULES, FORMATS, Format, choose_dtype, find_format
+from interop.registry import FORMATS, Format, choose_dtype, find_format
 from interop.rope_layout import from_interleaved, interleave, to_interleaved
 from model.config import ModelConfig
 from tests.interop.cases import FORMS, make_run, weights_of

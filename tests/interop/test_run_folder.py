@@ -21,8 +21,8 @@ from training.trainer import train
 def small(chat_run, tmp_path_factory):
     """A run as its export in float16."""
     folder = tmp_path_factory.mktemp("published") / "small"
-    told = export(chat_run, "run", folder, "float16")
-    assert told.startswith("read back")
+    summary = export(chat_run, "run", folder, "float16")
+    assert summary.startswith("read back")
     return Run.open(folder)
 
 

@@ -57,6 +57,7 @@ def test_the_card_tells_how_to_use_it(run, folder, monkeypatch, capsys):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"{run.recipe.model.n_params():,} parameters" in card
     assert "20 steps of 256 tokens: 5,120 tokens" in card
+    assert "`do_sample=False, repetition_penalty=1.0` takes the likeliest id each time" in card
     (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(folder)
     exec(code, {})

@@ -11,7 +11,7 @@ import pytest
 from mindspore import Tensor
 
 from common.errors import UserError
-from model.native import cache, symbols
+from model.native import cache, gate, library, symbols
 from model.native.cells import Gate
 from model.native.stub import shared_object
 from runs.device import select_kernels
@@ -64,6 +64,23 @@ def test_a_cache_that_was_left_half_written_is_emptied(tmp_path):
         raise RuntimeError
     with cache.kept(tmp_path):
         assert not (tmp_path / "code").exists()
+
+
+def test_a_damaged_cache_is_built_again(tmp_path, monkeypatch):
+    few = {"gate_forward": library.Kernel((gate.forward,))}
+    monkeypatch.setattr(library, "_kernels", lambda: few)
+    library.Library(tmp_path)
+    code = sorted(tmp_path.rglob("*.nbc"))
+    whole = {path: path.stat().st_size for path in code}
+    assert len(code) >= 4, "entry, manager, invoker and the kernel"
+    for path in code:
+        path.write_bytes(b"damaged")
+    again = library.Library(tmp_path).operator("gate_forward", lambda a, b: a, ms.float32)
+    a, b = normal(8, 32), normal(8, 32, seed=1)
+    np.testing.assert_allclose(
+        again(Tensor(a), Tensor(b)).asnumpy(), a * b / (1 + np.exp(-a)), rtol=1e-5, atol=1e-6
+    )
+    assert {path: path.stat().st_size for path in sorted(tmp_path.rglob("*.nbc"))} == whole
 
 
 def test_a_folder_that_cannot_be_made_is_replaced_for_the_time_being(tmp_path):

@@ -82,11 +82,11 @@ def test_loss_and_gradient_are_those_of_the_formula(case, native):
     for ours, theirs in zip(gradients, (states.grad.numpy(), table.grad.numpy())):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
     chosen, rejected = rewards.T
-    told = dict(zip(DirectPreference.measures, measures))
-    assert told["accuracy"] == (chosen > rejected).sum()
-    assert told["margin"] == pytest.approx((chosen - rejected).sum(), rel=1e-4)
-    assert told["chosen_reward"] == pytest.approx(chosen.sum(), rel=1e-4)
-    assert (told["chosen_length"], told["rejected_length"]) == (24, 20)
+    values = dict(zip(DirectPreference.measures, measures))
+    assert values["accuracy"] == (chosen > rejected).sum()
+    assert values["margin"] == pytest.approx((chosen - rejected).sum(), rel=1e-4)
+    assert values["chosen_reward"] == pytest.approx(chosen.sum(), rel=1e-4)
+    assert (values["chosen_length"], values["rejected_length"]) == (24, 20)
 
 
 def steps(native: bool) -> list[np.ndarray]:
