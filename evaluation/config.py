@@ -50,6 +50,9 @@ class EvalConfig:
     stride: int = 0
     """new tokens in each window of the losses; fewer see more context and cost more time; \
 0: the context length, as in training"""
+    rounds: int | None = None
+    """in a chat: earlier questions and answers that an answer sees; null: all that the context \
+holds; 0: none, for models that were taught single questions"""
     samples: int = 3
     """continuations of each prompt of the continuation suite; 0: leave the suite out"""
     checkpoint: Literal["newest", "best"] = "newest"
@@ -66,5 +69,7 @@ class EvalConfig:
         for interval, names in RANGES.items():
             for name in names:
                 check_range(f"eval.{name}", getattr(self, name), interval)
+        if self.rounds is not None:
+            check_range("eval.rounds", self.rounds, "[0, 2147483647]")
         if "" in self.stop:
             raise ValueError("eval.stop has an empty text; it would end every continuation")

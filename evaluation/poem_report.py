@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from runs.run import Run
 
     first = Run.open(options.runs[0])
-    # Held-out poems are read in the same windows by all.
-    context = ["--model.max_seq_len", str(first.recipe.model.max_seq_len)]
-    runs = [Run.open(path, context) for path in options.runs]
+    runs = [Run.open(path) for path in options.runs]
     tasks = ExampleFile.open(options.tasks, "val")
     if tasks.kind != "task":
         raise UserError(f"{options.tasks} holds examples of kind {tasks.kind}, not of tasks")

@@ -1,7 +1,7 @@
 """How well runs write poems, each a stage of one training, and the poets beside them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.intervals import wilson
 from corpus.poem_readers import heading
@@ -61,12 +61,14 @@ class Stage:
 def measure_stage(run: Run, first: Run, keys: Sequence[dict]) -> Stage:
     """Let a run write on the titles of task keys, and read the poems that `first` held out.
 
+    They are read in windows of the context of `first`, so that all runs read the same ones.
+
     Raises:
         UserError: the run has no checkpoint, or the text that `first` held out is missing.
     """
-    config, tokenizer = run.recipe.eval, run.tokenizer()
-    scorer = Scorer(run.load_model(), tokenizer.eos_id, config.batch)
-    loss, _ = measure(scorer, tokenizer, first.recipe.data.dir, run.recipe.model.max_seq_len)
+    config, tokenizer, context = run.recipe.eval, run.tokenizer(), first.recipe.model.max_seq_len
+    scorer = Scorer(_with_context(run, context).load_model(), tokenizer.eos_id, config.batch)
+    loss, _ = measure(scorer, tokenizer, first.recipe.data.dir, context)
     steps = f"{run.chosen_checkpoint.step:,}"
     return Stage(run.recipe.name, steps, format_bits(loss), answer_tasks(run, keys))
 
@@ -96,6 +98,13 @@ def describe_stages(
         document.paragraph(f"**{poem.key['title']}**")
         document.verbatim(poem.completion)
     return document
+
+
+def _with_context(run: Run, context: int) -> Run:
+    """The run with another context length; its weights do not depend on it."""
+    model = replace(run.recipe.model, max_seq_len=context)
+    train = replace(run.recipe.train, micro_batch=1, tokens_per_step=context)
+    return Run(run.path, replace(run.recipe, model=model, train=train))
 
 
 def _rate(count: int, total: int) -> str:

@@ -71,21 +71,22 @@ class Dialogue(Chat):
         self.rounds.append((question, Message(ASSISTANT, text)))
         print("" if reason == "<eos>" else f"\n(stopped by {reason})")
 
-    def messages(self) -> list[Message]:
-        """The dialogue so far."""
+    def messages(self, last: int | None = None) -> list[Message]:
+        """The dialogue so far; of its rounds only the last ones, None: all."""
         system = [Message(SYSTEM, self.system_text)] if self.system_text else []
-        return [*system, *(message for pair in self.rounds for message in pair)]
+        begin = 0 if last is None else max(0, len(self.rounds) - last)
+        return [*system, *(message for pair in self.rounds[begin:] for message in pair)]
 
     def _prompt_ids(self, question: Message) -> list[int]:
         """Ids up to the answer; the oldest rounds are dropped until there is room for one."""
         config, context = self.writer.config, self.writer.decoder.max_seq_len
         longest = context - 1 - min(config.max_new_tokens, context // 4)
         dropped = 0
-        ids = self.template.prompt_ids([*self.messages(), question])
+        ids = self.template.prompt_ids([*self.messages(config.rounds), question])
         while len(ids) > longest and self.rounds:
             del self.rounds[0]
             dropped += 1
-            ids = self.template.prompt_ids([*self.messages(), question])
+            ids = self.template.prompt_ids([*self.messages(config.rounds), question])
         if dropped:
             rounds = "round is" if dropped == 1 else f"{dropped} rounds are"
             print(f"(the context of {context} tokens is full: the oldest {rounds} forgotten)")

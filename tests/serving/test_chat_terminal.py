@@ -44,6 +44,22 @@ def test_a_question_is_asked_by_the_template_with_all_that_was_said(dialogue, te
     ]  # fmt: skip
 
 
+def test_no_more_rounds_are_seen_than_the_recipe_says(dialogue, template):
+    for question in ("天", "地", "人"):
+        dialogue.answer(question)
+    asked = []
+    prompt_ids = template.prompt_ids
+    template.prompt_ids = lambda messages: asked.append(messages) or prompt_ids(messages)
+    for rounds in (0, 1):
+        dialogue.answer(f"/set rounds {rounds}")
+        dialogue.answer("日")
+    assert [[m.content for m in messages if m.role == USER] for messages in asked] == [
+        ["日"],
+        ["日", "日"],
+    ]
+    assert len(dialogue.rounds) == 5, "none is forgotten"
+
+
 def test_undo_and_clear(dialogue, capsys):
     dialogue.answer("天")
     (before,) = dialogue.rounds

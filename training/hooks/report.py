@@ -112,6 +112,10 @@ def report_text(run: Run, banner: Sequence[str], records: Sequence[Record]) -> s
         ]
     lines += [f"![loss, learning rate, gradient norm and speed]({FIGURE})", ""]
     held_out = [record for record in records if is_held_out(record)]
+    if held_out and "val_reward" in held_out[0]:
+        lines += ["| step | held-out reward |", "|--:|--:|"]
+        lines += [f"| {r['step']:,} | {_number(r['val_reward'])} |" for r in held_out]
+        return "\n".join(lines) + "\n"
     if held_out:
         lines += ["| step | held-out loss | perplexity | bits per byte |", "|--:|--:|--:|--:|"]
         lines += [_row(record) for record in held_out]

@@ -51,7 +51,7 @@ def test_each_curve_shows_the_whole_run(run, tmp_path, monkeypatch):
         assert drawn[label] == [[5, 10, 15]]
 
 
-def test_a_rewarded_run_shows_reward_and_kl(tmp_path, monkeypatch):
+def test_a_rewarded_run_shows_reward_and_kl(run, tmp_path, monkeypatch):
     drawn = {}
 
     def keep(figure, path):
@@ -65,6 +65,8 @@ def test_a_rewarded_run_shows_reward_and_kl(tmp_path, monkeypatch):
     assert len(drawn) == 6 and drawn["reward"] == [[0.5], [0.75]]
     assert drawn["KL to the model before (nats per token)"] == [[0.1]]
     assert len(drawn["loss (nats per token)"]) == 1, "what is held out is no loss"
+    text = report_text(run, [], records)
+    assert "| step | held-out reward |" in text and text.endswith("| 5 | 0.7500 |\n")
 
 
 def test_it_is_written_at_evaluations_and_at_the_end(run):
