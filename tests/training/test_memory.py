@@ -12,9 +12,11 @@ DEMO = ModelConfig(dim=192, n_layers=4, n_heads=4, vocab_size=8000)
 LARGE = ModelConfig(dim=1024, n_layers=12, n_heads=8, vocab_size=64794)
 
 
-def estimate(model: ModelConfig, rows: int, accumulates: bool = False, ranks: int = 1, **train):
+def estimate(
+    model: ModelConfig, rows: int, accumulates=False, ranks: int = 1, native=False, **train
+) -> int:
     config = TrainConfig(micro_batch=rows, **train)
-    return estimate_memory(model, config, accumulates, World(0, ranks))
+    return estimate_memory(model, config, accumulates, World(0, ranks), native)
 
 
 # Peak resident memory of pretrain.py with evaluation and checkpoints, MindSpore 2.9.0, two cores.
@@ -29,6 +31,20 @@ def estimate(model: ModelConfig, rows: int, accumulates: bool = False, ranks: in
 )
 def test_near_what_pretrain_took(model, rows, accumulates, measured):
     assert estimate(model, rows, accumulates) == pytest.approx(measured * GIB, rel=0.05)
+
+
+# The same by the native kernels, which take no more for two micro-batches.
+@pytest.mark.parametrize(
+    ("model", "rows", "measured"),
+    [
+        (DEMO, 8, 1.14),
+        (ModelConfig(dim=288, n_layers=6, n_heads=6, vocab_size=64794), 4, 1.92),
+        (ModelConfig(dim=288, n_layers=6, n_heads=6, vocab_size=5000), 8, 1.31),
+        (ModelConfig(dim=384, n_layers=8, n_heads=6, vocab_size=8000), 4, 1.70),
+    ],
+)
+def test_near_what_the_native_kernels_took(model, rows, measured):
+    assert estimate(model, rows, True, native=True) == pytest.approx(measured * GIB, rel=0.05)
 
 
 def test_what_more_rows_and_fewer_moments_change():
