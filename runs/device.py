@@ -4,10 +4,11 @@ import time
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor
+from mindspore import Tensor, nn
 from mindspore import dtype as mstype
 
 from common.errors import UserError
+from model.device import on_cpu
 from model.linear import product
 from model.native.symbols import obstacle
 
@@ -56,7 +57,7 @@ def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, s
 
     Raises:
         UserError: the recipe asks for native kernels, and something is in the way; or for bfloat16
-            on the CPU, where MindSpore's own kernels cannot multiply it.
+            on the CPU, which MindSpore's own kernels cannot multiply.
     """
     reason = "train.kernels is plain" if name == "plain" else reason or obstacle(dtype)
     if reason and dtype == mstype.bfloat16 and ms.get_context("device_target") == "CPU":
@@ -73,8 +74,19 @@ def select_kernels(name: str, dtype, reason: str | None = None) -> tuple[bool, s
     return False, f"plain kernels (auto: {reason})"
 
 
+class _Product(nn.Cell):
+    """One matrix product, of which only a number is given back: copies take time too."""
+
+    def __init__(self, dtype, native: bool):
+        super().__init__()
+        self.product = product(dtype, bias=False, native=native)
+
+    def construct(self, a, b):
+        return self.product(a, b)[:1, :1].astype(mstype.float32)
+
+
 def measure_peak_flops(
-    dtype, native: bool = False, size: int = 1024, seconds: float = 0.6
+    dtype, native: bool = False, size: int | None = None, seconds: float = 0.6
 ) -> float:
     """Operations a second of the fastest (size, size) matrix product, the peak behind MFU.
 
@@ -84,12 +96,13 @@ def measure_peak_flops(
     Args:
         dtype: mindspore type of the operands.
         native: multiply as the native kernels do, on all cores.
-        size: rows and columns.
+        size: rows and columns; None: 1,024 on the CPU, 2,048 elsewhere.
         seconds: how long to try.
     """
+    size = size or (1024 if on_cpu() else 2048)
     a = Tensor(np.ones((size, size), np.float32))
     a = a if native else a.astype(dtype)  # the kernels round by themselves
-    multiply = product(dtype, bias=False, native=native)
+    multiply = _Product(dtype, native)
     times, end = [], time.perf_counter() + seconds
     while len(times) < 8 or time.perf_counter() < end:
         start = time.perf_counter()

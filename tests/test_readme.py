@@ -214,7 +214,7 @@ def test_options_and_fields_exist(name):
     known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
     known |= {"reward", "training", "form", "tasks", "limit"}  # of rewards and evaluation
     known |= {"host", "api_key", "port", "documents", *vars(ServeConfig())}  # of serve.py
-    known |= {"rounds", "new", "shapes", "peers", "steps"}  # of the other benchmarks
+    known |= {"rounds", "new", "shapes", "peers", "steps", "results"}  # of the other benchmarks
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
     used = [option for option in used if not option.endswith(".py")]  # an arrow of the diagram
     dotted = [re.match(r"(?:data|model|train|eval|tokenizer)\.\w+", c) for c in inline_code(name)]

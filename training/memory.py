@@ -21,6 +21,13 @@ block; two thirds of them are of training, the others of evaluation"""
 CHUNKS = 2.3
 """of logits at a time"""
 
+# The native kernels: fitted to what whole runs took, with evaluation and a checkpoint
+# (3 to 25 million parameters, 1,024 to 8,192 tokens at once, vocabulary 5,000 to 64,794).
+NATIVE_FRAMEWORK_BYTES = int(0.8 * 2**30)
+NATIVE_COPIES, NATIVE_WIDE, NATIVE_HIDDEN = 10.4, 9.0, 3.0
+"""of the weights; tensors of width D and of width F for each token in each block. Gradients are in
+one buffer, whatever the number of micro-batches, and no attention weights are kept."""
+
 
 def estimate_memory(
     model: ModelConfig,
@@ -28,20 +35,28 @@ def estimate_memory(
     config: TrainConfig,
     accumulates: bool,
     world: World,
+    native: bool = False,
 ) -> int:
     """Bytes of one rank, the framework included, as a process on the CPU takes them.
 
     Recomputation, which saves nothing there, is left out. `accumulates` says whether a step has
-    several micro-batches.
+    several micro-batches, `native` whether it has the native kernels.
     """
     tokens = config.micro_batch * model.max_seq_len
+    whole, low = count_trained(model, adapter)
+    trained, frozen = whole + low, FROZEN_COPIES * (model.n_params() - whole)
+    if native:
+        from model.native.loss_cells import CHUNK_BYTES as NATIVE_CHUNK_BYTES
+
+        block = NATIVE_WIDE * model.dim + NATIVE_HIDDEN * model.hidden_dim
+        numbers = NATIVE_COPIES * trained + frozen + tokens * model.n_layers * block
+        logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, NATIVE_CHUNK_BYTES)
+        return NATIVE_FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers) + logits
     copies = COPIES + MORE_COPIES * accumulates
     if config.shard_optimizer:
         copies -= 2 - 2 / world.size
     block = WIDE * model.dim + KEYS * model.kv_dim + HIDDEN * model.hidden_dim
     block += SCORES * model.n_heads * model.max_seq_len
     logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, CHUNK_BYTES)
-    whole, low = count_trained(model, adapter)
-    numbers = copies * (whole + low) + FROZEN_COPIES * (model.n_params() - whole)
-    numbers += tokens * model.n_layers * block
+    numbers = copies * trained + frozen + tokens * model.n_layers * block
     return FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers + CHUNKS * logits)

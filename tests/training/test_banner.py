@@ -46,6 +46,8 @@ def test_the_time_and_where_it_comes_from():
     peak = prepared_run().model.flops_per_token() * 40 * 64 / 60
     line = time_line(prepared_run(peak_flops=peak), [])
     assert line.startswith("time: about 0:01:40 for 40 steps, if they reach 60% (assumed, not")
+    line = time_line(prepared_run(peak_flops=peak, native=True), [])
+    assert line.startswith("time: about 0:01:20 for 40 steps, if they reach 75% (assumed, not")
     past = [{"step": 10, "mfu": 0.3}, {"step": 10, "val_loss": 1.0}, {"step": 20, "mfu": 0.3}]
     half_done = types.SimpleNamespace(step=20)
     line = time_line(prepared_run(peak_flops=peak, checkpoint=half_done), past)

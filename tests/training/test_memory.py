@@ -21,10 +21,12 @@ def estimate(
     accumulates: bool = False,
     ranks: int = 1,
     adapter: AdapterConfig | None = None,
+    native: bool = False,
     **train,
 ):
     config = TrainConfig(micro_batch=rows, **train)
-    return estimate_memory(model, adapter or AdapterConfig(), config, accumulates, World(0, ranks))
+    world, adapter = World(0, ranks), adapter or AdapterConfig()
+    return estimate_memory(model, adapter, config, accumulates, world, native)
 
 
 # Peak resident memory of pretrain.py with evaluation and checkpoints, MindSpore 2.9.0, two cores.
@@ -39,6 +41,20 @@ def estimate(
 )
 def test_near_what_pretrain_took(model, rows, accumulates, measured):
     assert estimate(model, rows, accumulates) == pytest.approx(measured * GIB, rel=0.05)
+
+
+# The same by the native kernels, which take no more for two micro-batches.
+@pytest.mark.parametrize(
+    ("model", "rows", "measured"),
+    [
+        (DEMO, 8, 1.14),
+        (ModelConfig(dim=288, n_layers=6, n_heads=6, vocab_size=64794), 4, 1.92),
+        (ModelConfig(dim=288, n_layers=6, n_heads=6, vocab_size=5000), 8, 1.31),
+        (ModelConfig(dim=384, n_layers=8, n_heads=6, vocab_size=8000), 4, 1.70),
+    ],
+)
+def test_near_what_the_native_kernels_took(model, rows, measured):
+    assert estimate(model, rows, True, native=True) == pytest.approx(measured * GIB, rel=0.05)
 
 
 def test_what_more_rows_and_fewer_moments_change():

@@ -19,8 +19,8 @@ class Metrics(StepCallback):
 
     MFU (model FLOPs utilisation, arXiv:2204.02311) is the operations a second that training a
     token takes by count (`training_flops`: no recomputation, nothing of the optimizer), over the
-    measured peak of one large matrix product (`measure_peak_flops`) on all ranks. That product is
-    in the compute type, which on the CPU is float32.
+    measured peak of a large matrix product (`measure_peak_flops`) on all ranks. That product is in
+    the compute type, by the kernels of the run.
     """
 
     def __init__(self, prepared: PreparedRun, records: Records, names: Sequence[str] = ()):
