@@ -50,7 +50,15 @@ NOT_OURS = {
     *("chat_template.json", "train_examples.bin", "train_examples.npy", "train_keys.jsonl"),
     *("train_examples.sources.npy", "train_examples.json", ".json", ".jsonl", ".csv"),
     *("state.json", "adapter_config.json"),
-    *("training.md", "training.png", "real.jsonl", "answers.jsonl", "tensorboard/", "scale.yaml"),
+    *(
+        "training.md",
+        "training.png",
+        "poems.md",
+        "real.jsonl",
+        "answers.jsonl",
+        "tensorboard/",
+        "scale.yaml",
+    ),
     *("state.json", "rollouts/"),
 }
 RUN_TIME = ("data/", "out/", ".venv")
