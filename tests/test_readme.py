@@ -220,7 +220,7 @@ def test_options_and_fields_exist(name):
     known |= {"text", "exam", "exam_data", "shots", "prompt", "interactive", "web", "web_port"}
     known |= {"devices", "model_parallel", "pipeline_stages", "checkpoint"}  # of export.py
     known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
-    known |= {"reward", "training", "form", "tasks", "limit"}  # of rewards and evaluation
+    known |= {"reward", "training", "form", "tasks", "limit", "best_of"}  # of rewards and evaluation
     known |= {"host", "api_key", "port", "documents", *vars(ServeConfig())}  # of serve.py
     known |= {"rounds", "new", "shapes", "peers", "steps", "results"}  # of the other benchmarks
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
