@@ -50,16 +50,8 @@ NOT_OURS = {
     *("chat_template.json", "train_examples.bin", "train_examples.npy", "train_keys.jsonl"),
     *("train_examples.sources.npy", "train_examples.json", ".json", ".jsonl", ".csv"),
     *("state.json", "adapter_config.json"),
-    *(
-        "training.md",
-        "training.png",
-        "poems.md",
-        "real.jsonl",
-        "answers.jsonl",
-        "tensorboard/",
-        "scale.yaml",
-    ),
-    *("state.json", "rollouts/"),
+    *("training.md", "training.png", "real.jsonl", "answers.jsonl", "tensorboard/", "scale.yaml"),
+    *("poems.md", "rollouts/"),
 }
 RUN_TIME = ("data/", "out/", ".venv")
 # Messages of the framework and the system, not of our code.
@@ -220,7 +212,7 @@ def test_options_and_fields_exist(name):
     known |= {"text", "exam", "exam_data", "shots", "prompt", "interactive", "web", "web_port"}
     known |= {"devices", "model_parallel", "pipeline_stages", "checkpoint"}  # of export.py
     known |= {"questions", "seed"}  # of benchmarks.exams and corpus.inspect
-    known |= {"reward", "training", "form", "tasks", "limit", "best_of"}  # of rewards and evaluation
+    known |= {"reward", "training", "form", "tasks", "limit", "best_of"}  # of evaluation
     known |= {"host", "api_key", "port", "documents", *vars(ServeConfig())}  # of serve.py
     known |= {"rounds", "new", "shapes", "peers", "steps", "results"}  # of the other benchmarks
     used = re.findall(r"--([\w.-]+)", prose(name).replace("-->", " ").replace("<!--", " "))
