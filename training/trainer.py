@@ -90,6 +90,8 @@ def prepare(recipe: Recipe) -> PreparedRun:
     run = open_run(recipe, tokenizer)
     shared = world.size > 1 and recipe.train.shard_optimizer
     reason = "ranks share the moments" if shared else None
+    if recipe.train.recompute:  # a kernel that is done again adds its gradient again
+        reason = "train.recompute is on"
     kernels = select_kernels(recipe.train.kernels, dtype, reason)
     return PreparedRun(run, tokenizer, template, feed, target, dtype, world, *kernels)
 

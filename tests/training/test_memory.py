@@ -50,6 +50,12 @@ def test_near_what_pretrain_took(model, rows, accumulates, measured):
         (DEMO, 8, 1.14),
         (ModelConfig(dim=288, n_layers=6, n_heads=6, vocab_size=64794), 4, 1.92),
         (ModelConfig(dim=288, n_layers=6, n_heads=6, vocab_size=5000), 8, 1.31),
+        (ModelConfig(dim=288, n_layers=6, n_heads=6, vocab_size=5000), 32, 1.965),
+        (
+            ModelConfig(dim=512, n_layers=8, n_heads=8, vocab_size=64794, max_seq_len=512),
+            2,
+            3.46,
+        ),
         (ModelConfig(dim=384, n_layers=8, n_heads=6, vocab_size=8000), 4, 1.70),
     ],
 )

@@ -24,13 +24,10 @@ def make_step(
     adapter=None,
     optimizer="adamw",
     dtype=mstype.float32,
-    recompute=False,
     **shape,
 ):
     config = tiny_config(document_mask=True, **shape)
     network = lively(Llama(config, dtype, native=native))
-    for block in network.layers if recompute else ():
-        block.recompute()
     if adapter:
         add_adapters(network, adapter)
     train = TrainConfig(**OPTIONS, optimizer=optimizer)
@@ -59,7 +56,7 @@ def state(step: TrainStep) -> dict[str, np.ndarray]:
 
 CASES = {
     "tied": {},
-    "two micro-batches": {"micro_batches": 2, "tie_embeddings": False, "recompute": True},
+    "two micro-batches": {"micro_batches": 2, "tie_embeddings": False},
     "all of Qwen's": {
         "n_kv_heads": 2, "attention_bias": True, "dropout": 0.2, "micro_batches": 2,
         "optimizer": "muon",

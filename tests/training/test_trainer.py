@@ -17,7 +17,7 @@ from training.checks import check_same_data
 from training.feeds.tokens import TokenFeed, open_checked
 from training.parallel import World
 from training.prepared import PreparedRun
-from training.trainer import fit_vocabulary, train
+from training.trainer import fit_vocabulary, prepare, train
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 
@@ -128,6 +128,15 @@ def test_the_checkpoint_of_the_lowest_held_out_loss(run):
     (best.path / WEIGHTS).write_bytes(b"")
     with pytest.raises(UserError, match="step_00000030/weights.safetensors is damaged"):
         choose("best").load_model()
+
+
+def test_recomputation_takes_the_plain_kernels(run):
+    """A native kernel of the backward pass adds to the buffer: it must not run twice."""
+    prepared = prepare(changed(run, "train", recompute=True))
+    assert not prepared.native
+    assert prepared.kernels == "plain kernels (auto: train.recompute is on)"
+    with pytest.raises(UserError, match="train.kernels is native, but train.recompute is on"):
+        prepare(changed(run, "train", recompute=True, kernels="native"))
 
 
 def test_bfloat16_on_a_cpu_without_it(run, monkeypatch):

