@@ -85,6 +85,8 @@ RUN_BY = {
         (
             "python data_process.py --config configs/debug-dpo.yaml",
             "python post_train.py --config configs/debug-dpo.yaml",
+            "python post_train.py --config configs/dpo-idioms.yaml",
+            "python eval_pretrain.py --run out/dpo-idioms",
             "python post_train.py --config configs/debug-reward.yaml",
             "python eval_pretrain.py --run out/debug-reward",
             "python data_process.py --config configs/reward-idioms.yaml",
@@ -93,7 +95,7 @@ RUN_BY = {
             "python -m rewards.score --reward model:out/debug-reward answers.jsonl "
             "--output scored.jsonl",
         ),
-        "tests/e2e/test_preferences.py, from an untrained debug run",
+        "tests/e2e/test_preferences.py, on the debug recipes",
     ),
     "python data_process.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
     "python post_train.py --config configs/debug-ppo.yaml": "tests/e2e/test_ppo.py",
