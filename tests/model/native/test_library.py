@@ -85,6 +85,13 @@ def test_a_damaged_cache_is_built_again(tmp_path, monkeypatch):
     assert all(path.stat().st_size > 1000 for path in code)
 
 
+@pytest.mark.slow
+def test_every_process_loads_what_another_compiled(tmp_path):
+    """Code that is compiled where it runs adds up in another order than code that is loaded."""
+    found = library.Library(tmp_path)._code._functions.values()
+    assert len(found) > 20 and all(function.cache_hits == 1 for function in found)
+
+
 def test_a_folder_that_cannot_be_made_is_replaced_for_the_time_being(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with cache.kept(tmp_path / "file" / "kernels") as folder:
