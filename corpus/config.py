@@ -61,8 +61,11 @@ class FilterConfig:
 
     run: str
     """run directory whose model scores the documents, such as out/demo"""
-    kind: Literal["perplexity"] = "perplexity"
-    """perplexity: a document is the better the more probable the run finds its text"""
+    kind: Literal["perplexity", "reward"] = "perplexity"
+    """perplexity: a document is the better the more probable the run finds its text; reward: the \
+better the run, a reward model, finds it as an answer"""
+    prompt: str = "写一段文字。"
+    """reward: what a document is the answer to; that of the pairs that the run was trained on"""
     keep: float = 0.8
     """share of the documents that stays"""
     per_source: bool = True
@@ -77,6 +80,8 @@ class FilterConfig:
         object.__setattr__(self, "run", os.path.expanduser(self.run))
         if not self.run:
             raise ValueError("data.filter.run is empty; it must name a run, such as out/demo")
+        if not self.prompt.strip():
+            raise ValueError("data.filter.prompt is empty; a reward model judges answers to one")
         check_range("data.filter.keep", self.keep, "(0, 1]")
 
 

@@ -4,20 +4,25 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chat.messages import USER, Message
+from chat.template import ChatTemplate
 from common.errors import UserError
 from corpus.config import FilterConfig
 from corpus.filter_stage import TextScorer
+from rewards.answer import Answer
 from runs.environment import prepare_environment
 
 if TYPE_CHECKING:
     from evaluation.scoring import Scorer
+    from rewards.model import RewardModel
     from runs.run import Run
     from tokenizer.tokenizer import Tokenizer
 
@@ -59,6 +64,83 @@ class Perplexity:
         return {"run": str(self.run), "step": self.step, "fingerprint": self.fingerprint}
 
 
+@dataclass(frozen=True)
+class Quality:
+    """Scores a text by the number that a reward model gives it as the answer to a prompt.
+
+    A text that does not fit the model's context with the prompt is halved, between the paragraphs
+    nearest its middle or else in the middle, until its parts fit; its score is their mean.
+    """
+
+    run: Path
+    step: int
+    """of the checkpoint"""
+    fingerprint: str
+    prompt: str
+    unit: str = "reward"
+    lowest_is_best: bool = False
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Scores (N,) float64 of texts.
+
+        Raises:
+            UserError: the run was trained on meanwhile, or its scores are not finite.
+        """
+        model = _open_reward_model(self.run, self.step)
+        parts = [list(self._parts(model, text)) for text in texts]
+        found = model.score_ids([ids for of_text in parts for ids in of_text]).astype(np.float64)
+        if not np.isfinite(found).all():
+            raise UserError(f"data.filter.run: {self.run} gives scores that are not finite")
+        ends = np.cumsum([len(of_text) for of_text in parts])
+        return np.array([part.mean() for part in np.split(found, ends[:-1])])
+
+    def _parts(self, model: "RewardModel", text: str) -> Iterator[np.ndarray]:
+        ids = model.ids(Answer(self.prompt, text))
+        if ids is not None and len(ids) <= model.context:
+            yield ids
+        elif ids is not None:
+            for half in halves(text):
+                yield from self._parts(model, half)
+
+    def describe(self) -> dict[str, Any]:
+        """The run, what is known of it, and the prompt, for the manifest."""
+        known = {"run": str(self.run), "step": self.step, "fingerprint": self.fingerprint}
+        return known | {"prompt": self.prompt}
+
+
+def halves(text: str) -> tuple[str, str]:
+    """A text of two characters or more cut at the line's end nearest its middle, or there."""
+    middle = len(text) // 2
+    ends = [found.end() for found in re.finditer(r"\n+", text) if found.end() < len(text)]
+    cut = min(ends, key=lambda end: abs(end - middle), default=middle)
+    return text[:cut], text[cut:]
+
+
+def open_quality(config: FilterConfig, run: "Run") -> Quality:
+    """The scorer of a run that was trained as a reward model.
+
+    Raises:
+        UserError: it was trained for something else, has no checkpoint, or a context that the
+            prompt takes more than half of.
+    """
+    objective = run.recipe.objective.kind
+    if objective != "reward":
+        raise UserError(
+            f"data.filter.kind is reward, but {run.path} was trained with objective.kind "
+            f"{objective}; name a run of objective.kind reward"
+        )
+    template, context = ChatTemplate.load(run.path, run.tokenizer()), run.recipe.model.max_seq_len
+    n_prompt = len(template.prompt_ids([Message(USER, config.prompt)]))
+    if 2 * n_prompt > context:
+        raise UserError(
+            f"data.filter.prompt takes {n_prompt} ids of the context of {context} of {run.path}, "
+            "more than half; shorten it"
+        )
+    known = json.dumps([fingerprint_of(run), template.fingerprint, config.prompt])
+    fingerprint = hashlib.sha256(known.encode()).hexdigest()
+    return Quality(run.path, run.chosen_checkpoint.step, fingerprint, config.prompt)
+
+
 def open_perplexity(config: FilterConfig, run: "Run") -> Perplexity:
     """The scorer of a run that was trained to predict text.
 
@@ -75,7 +157,10 @@ def open_perplexity(config: FilterConfig, run: "Run") -> Perplexity:
 
 
 # A new kind is a function here, and its name in corpus/config.py.
-SCORERS: dict[str, Callable[[FilterConfig, "Run"], TextScorer]] = {"perplexity": open_perplexity}
+SCORERS: dict[str, Callable[[FilterConfig, "Run"], TextScorer]] = {
+    "perplexity": open_perplexity,
+    "reward": open_quality,
+}
 
 
 def open_scorer(config: FilterConfig) -> TextScorer:
@@ -107,11 +192,29 @@ def fingerprint_of(run: "Run") -> str:
 
 @functools.lru_cache(maxsize=1)
 def _open_network(path: Path, step: int) -> "tuple[Scorer, Tokenizer]":
-    prepare_environment(path)
+    run = _open_run(path, step)
     from mindspore import dtype as mstype
 
     from evaluation.scoring import Scorer
-    from runs.device import select_device, select_kernels
+    from runs.device import select_kernels
+
+    native, _ = select_kernels(run.recipe.train.kernels, mstype.float32)
+    network, tokenizer = run.load_model(native=native), run.tokenizer()
+    return Scorer(network, tokenizer.eos_id, run.recipe.eval.batch), tokenizer
+
+
+@functools.lru_cache(maxsize=1)
+def _open_reward_model(path: Path, step: int) -> "RewardModel":
+    run = _open_run(path, step)
+    from rewards.model import RewardModel
+
+    return RewardModel(run)
+
+
+def _open_run(path: Path, step: int) -> "Run":
+    """A run whose scores were announced at a step, its device selected."""
+    prepare_environment(path)
+    from runs.device import select_device
     from runs.run import Run
 
     run = Run.open(path)
@@ -121,6 +224,4 @@ def _open_network(path: Path, step: int) -> "tuple[Scorer, Tokenizer]":
             f"{run.chosen_checkpoint.step:,} now; let its training end, and run again"
         )
     select_device(run.recipe.train.device)
-    native, _ = select_kernels(run.recipe.train.kernels, mstype.float32)
-    network, tokenizer = run.load_model(native=native), run.tokenizer()
-    return Scorer(network, tokenizer.eos_id, run.recipe.eval.batch), tokenizer
+    return run

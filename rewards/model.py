@@ -73,12 +73,13 @@ class RewardModel:
 
     def score_all(self, answers: Sequence[Answer]) -> list[float]:
         """The number of each answer; NaN where nothing is said, or more than the context holds."""
-        rendered = [self._ids(answer) for answer in answers]
+        rendered = [self.ids(answer) for answer in answers]
         known = [ids for ids in rendered if ids is not None]
         found = iter(self.score_ids(known).tolist() if known else [])
         return [math.nan if ids is None else next(found) for ids in rendered]
 
-    def _ids(self, answer: Answer) -> np.ndarray | None:
+    def ids(self, answer: Answer) -> np.ndarray | None:
+        """Prompt and answer as the model reads them, (n,) int32; None where nothing is said."""
         try:
             said = [Message(USER, answer.prompt), Message(ASSISTANT, answer.completion)]
             return np.array(self.template.render(said)[0], np.int32)

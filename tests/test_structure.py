@@ -51,6 +51,8 @@ NATIVE_PACKAGES = {
     "platform",
     "shutil",
     "struct",
+    "subprocess",
+    "sys",
     "tempfile",
 }
 MAX_LINES = 300

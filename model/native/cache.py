@@ -1,9 +1,9 @@
 """Where compiled kernels are kept between processes, and where the stub may lie in one.
 
-Compiling takes some ten seconds, loading a quarter of one. Numba writes the machine code and an
-index that knows processors apart into a folder of the user's cache, named after these sources. A
-list of checksums, written last, shows a damaged or half-written folder, which is emptied; a lock
-lets processes that start together compile once.
+Compiling takes some ten seconds, loading a quarter of one. Numba writes the machine code into a
+folder of the user's cache, named after these sources, Numba's version and the processor. A list of
+checksums, written last, shows a damaged or half-written folder, which is emptied; a lock lets
+processes that start together compile once.
 """
 
 import contextlib
@@ -16,15 +16,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numba
 from filelock import FileLock
+from llvmlite import binding
 
 CHECKSUMS, LOCK = "checksums.json", "lock"
 NAME = "baby-llama2-mindspore"
 
 
 def source_digest() -> str:
-    """A number of the sources of the kernels: other sources, other machine code."""
-    digest = hashlib.sha256()
+    """A number of all that the machine code follows from: sources, compiler and processor."""
+    features = binding.get_host_cpu_features().flatten()
+    compiled_for = numba.__version__, binding.get_host_cpu_name(), features
+    digest = hashlib.sha256(repr(compiled_for).encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -4,6 +4,8 @@ import contextlib
 import functools
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from mindspore import ops
 from numba import carray, cfunc, types
 
 from model.native import attention, embedding, gate, linear, loss, norm, optimizer, rounding
-from model.native.cache import executable_file, kept, user_folder
+from model.native.cache import checksums, executable_file, kept, user_folder
 from model.native.calls import (
     ADDRESSES,
     CONTEXT_NUMBERS,
@@ -47,6 +49,7 @@ ENTRY = types.int32(
 )  # fmt: skip
 HALF_NAME = "_bfloat16"
 """in the names of kernels that round the operands of their products first"""
+REPO = Path(__file__).resolve().parents[2]
 COPY_FUNCTOR = 2
 """The operation of a std::function's manager that copies it."""
 
@@ -146,26 +149,15 @@ def manage(target, source, operation):
     return False
 
 
-class Library:
-    """The kernels of this process."""
+class MachineCode:
+    """The machine code of all kernels in this process, from Numba's cache or compiled into it."""
 
-    def __init__(self, folder: Path):
-        """Load the machine code from a folder, or compile it into there.
-
-        Raises:
-            OSError: this MindSpore lacks a function, or no folder allows execution.
-        """
+    def __init__(self):
         for name, place in addresses().items():
             binding.add_symbol(name, place)
-        kernels, self._functions = _kernels(), {}
-        with kept(folder) as cache, _numba_cache(cache):
-            started = self._address(entry, ENTRY)
-            descriptions = {name: self._describe(kernel) for name, kernel in kernels.items()}
-        self._descriptions = descriptions  # the stub holds their addresses
-        places = {name: numbers.ctypes.data for name, numbers in descriptions.items()}
-        stub = shared_object(started, places, platform.machine())
-        folders = [Path(tempfile.gettempdir()), folder, Path("/dev/shm")]
-        self.path, self._keeper = executable_file(stub, folders)
+        self._functions = {}
+        self.entry = self._address(entry, ENTRY)
+        self.descriptions = {name: self._describe(kernel) for name, kernel in _kernels().items()}
 
     def _address(self, function, signature) -> int:
         """Where the machine code of a function is."""
@@ -187,6 +179,26 @@ class Library:
             numbers[begin + 3] = self._address(invoke, INVOKER)
         return numbers
 
+
+class Library:
+    """The kernels of this process."""
+
+    def __init__(self, folder: Path):
+        """Load the machine code from a folder; if it is empty, it is compiled into there first.
+
+        Raises:
+            OSError: this MindSpore lacks a function, or no folder allows execution.
+        """
+        with kept(folder) as cache:
+            if not checksums(cache):
+                compile_elsewhere(cache)
+            with _numba_cache(cache):
+                self._code = MachineCode()  # the stub holds addresses in it
+        places = {name: numbers.ctypes.data for name, numbers in self._code.descriptions.items()}
+        stub = shared_object(self._code.entry, places, platform.machine())
+        folders = [Path(tempfile.gettempdir()), folder, Path("/dev/shm")]
+        self.path, self._keeper = executable_file(stub, folders)
+
     def operator(self, name: str, shapes, dtypes) -> ops.Custom:
         """The operator of a kernel; `shapes` maps its inputs' shapes to those of its outputs."""
         return ops.Custom(f"{self.path}:{name}", shapes, dtypes, "aot")
@@ -207,6 +219,26 @@ def _numba_cache(folder: Path) -> Iterator[None]:
         yield
     finally:
         numba.config.CACHE_DIR = before
+
+
+def compile_elsewhere(folder: Path) -> None:
+    """Compile the kernels into a folder, in a process that ends with that.
+
+    Where code is compiled, the linker takes the functions that kernels share as they were compiled
+    by themselves; where it is loaded, as they were optimised within a kernel, which adds up in
+    another order. So all processes load, and a run that is started again has the same numbers to
+    the last bit. If the process fails, this one compiles for itself.
+    """
+    command = [sys.executable, "-c", f"import {__name__} as m; m.compile_into({str(folder)!r})"]
+    silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    subprocess.run(command, cwd=REPO, check=False, **silent)
+
+
+def compile_into(folder: str) -> None:
+    """Compile the kernels, as `compile_elsewhere` has it done."""
+    use_wide_vectors()
+    with _numba_cache(Path(folder)):
+        MachineCode()
 
 
 @functools.cache

@@ -140,6 +140,7 @@ def test_repeats_are_gone_before(tmp_path, write_jsonl, tokenizer_config, random
         (["--data.filter", "{keep: 0.5}"], "data.filter.run is missing"),
         (["--data.filter", "{run: ''}"], "data.filter.run is empty"),
         (["--data.filter", "{run: out/x, kind: length}"], "data.filter.kind is length"),
+        (["--data.filter", "{run: x, kind: reward, prompt: ' '}"], "data.filter.prompt is empty"),
         (["--data.filter", "{run: x}", "--data.kind", "sft", "--objective.kind", "sft"], "is for"),
     ],
 )

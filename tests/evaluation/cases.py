@@ -4,12 +4,15 @@ import dataclasses
 import json
 from pathlib import Path
 
+from chat.template import ChatTemplate
 from corpus.pipeline import build
 from corpus.vocabulary import tokenizer_for
 from model.llama import Llama
 from recipe import load_recipe
 from runs.checkpoint import copy_values
 from runs.run import METRICS, Run
+from tests.model.cases import lively
+from training.objectives.config import RewardConfig
 
 REPO = Path(__file__).resolve().parent.parent.parent
 STEPS = 20
@@ -39,4 +42,18 @@ def make_run(folder: Path) -> Run:
     run.checkpoints.save(STEPS, weights, {}, {})
     lines = "".join(json.dumps(line) + "\n" for line in METRIC_LINES)
     (run.path / METRICS).write_text(lines, encoding="utf-8")
+    return run
+
+
+def make_reward_run(base: Run) -> Run:
+    """A reward model beside a run, its weights random and large enough to tell answers apart."""
+    model = dataclasses.replace(base.recipe.model, value_head=True, document_mask=True)
+    data = dataclasses.replace(base.recipe.data, kind="pairs")
+    recipe = dataclasses.replace(
+        base.recipe, name="reward", model=model, data=data, objective=RewardConfig()
+    )
+    run, tokenizer = Run(recipe.run_dir, recipe), base.tokenizer()
+    run.create(tokenizer, template=ChatTemplate.for_tokenizer(tokenizer, "question_answer"))
+    weights = copy_values(list(lively(Llama(model)).get_parameters()))
+    run.checkpoints.save(1, weights, {}, {})
     return run

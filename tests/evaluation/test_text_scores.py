@@ -11,8 +11,11 @@ from common.errors import UserError
 from corpus.config import FilterConfig
 from evaluation.perplexity import measure_text
 from evaluation.scoring import Scorer
-from evaluation.text_scores import SCORERS, open_scorer
+from evaluation.text_scores import SCORERS, halves, open_scorer
+from rewards.answer import Answer
+from rewards.model import RewardModel
 from runs.run import Run
+from tests.evaluation.cases import make_reward_run, make_run
 from training.objectives.config import SftConfig
 
 TEXTS = ["小明在学校读了一本旧书。", "天", "春天，河边下着细雨。" * 12]
@@ -63,3 +66,55 @@ def test_a_score_needs_no_neighbours_of_its_length(run):
     scorer = open_scorer(FilterConfig(str(run.path)))
     scores = scorer.score(["天气" * n for n in range(1, 40)])
     assert np.isfinite(scores).all() and scores.shape == (39,)
+
+
+@pytest.fixture(scope="module")
+def reward_run(graph_mode, tmp_path_factory):
+    return make_reward_run(make_run(tmp_path_factory.mktemp("quality")))
+
+
+def quality(run, **fields):
+    return FilterConfig(str(run.path), kind="reward", **fields)
+
+
+def test_a_reward_model_judges_a_text_as_an_answer(reward_run):
+    scorer = pickle.loads(pickle.dumps(open_scorer(quality(reward_run, prompt="写一句。"))))
+    assert not scorer.lowest_is_best and scorer.describe()["prompt"] == "写一句。"
+    scores = scorer.score(TEXTS)
+    model = RewardModel(reward_run)
+    expected = model.score_all([Answer("写一句。", text) for text in TEXTS])
+    assert scores[:2] == pytest.approx(expected[:2], abs=1e-5)
+    assert abs(scores[0] - scores[1]) > 1e-3 and math.isnan(expected[2]), "too long in one piece"
+    for text, score in zip(TEXTS, scores):
+        assert scorer.score([text]) == pytest.approx(score, abs=1e-5)
+    assert list(scorer.score(TEXTS[::-1])) == pytest.approx(list(scores[::-1]), abs=1e-5)
+
+
+def test_what_is_too_long_is_the_mean_of_its_parts(reward_run):
+    scorer = open_scorer(quality(reward_run))
+    paragraphs = ["小明在学校读了一本旧书，春天的河边下着细雨。", "他在公园看见了老师。"]
+    together = "\n".join(paragraphs * 2)
+    expected = scorer.score(["\n".join(paragraphs)]).item()
+    assert scorer.score([together]).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_halves_are_whole_lines_where_there_are_some():
+    assert halves("一二\n\n三四五六\n") == ("一二\n\n", "三四五六\n")
+    assert halves("一二三四五") == ("一二", "三四五")
+
+
+def test_another_prompt_has_another_fingerprint(reward_run):
+    first, again, other = (
+        open_scorer(quality(reward_run, **fields)).fingerprint
+        for fields in ({}, {}, {"prompt": "写一句。"})
+    )
+    assert first == again != other
+
+
+def test_what_is_no_reward_model_judges_nothing(run, reward_run):
+    with pytest.raises(UserError, match="objective.kind pretrain; name a run of objective.kind re"):
+        open_scorer(quality(run))
+    with pytest.raises(UserError, match="trained with objective.kind reward; name a run of pretra"):
+        open_scorer(FilterConfig(str(reward_run.path)))
+    with pytest.raises(UserError, match="data.filter.prompt takes .* of the context of 64 of"):
+        open_scorer(quality(reward_run, prompt="写一段文字。" * 20))

@@ -1,23 +1,16 @@
 """A reward model as a reward."""
 
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 
-from chat.template import ChatTemplate
 from common.errors import UserError
-from model.llama import Llama
 from rewards.answer import Answer
 from rewards.model import RewardModel
 from rewards.registry import find_reward
 from rewards.weighted import WeightedReward
-from runs.checkpoint import copy_values
-from runs.run import Run
-from tests.evaluation.cases import make_run
-from tests.model.cases import lively
-from training.objectives.config import RewardConfig
+from tests.evaluation.cases import make_reward_run, make_run
 
 pytestmark = pytest.mark.usefixtures("graph_mode")
 SAID = [("小明在哪里？", "小明在公园。"), ("小明在哪里？", " "), ("谁", "老师。")]
@@ -31,16 +24,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reward_run(base):
-    model = dataclasses.replace(base.recipe.model, value_head=True, document_mask=True)
-    data = dataclasses.replace(base.recipe.data, kind="pairs")
-    recipe = dataclasses.replace(
-        base.recipe, name="reward", model=model, data=data, objective=RewardConfig()
-    )
-    run, tokenizer = Run(recipe.run_dir, recipe), base.tokenizer()
-    run.create(tokenizer, template=ChatTemplate.for_tokenizer(tokenizer, "question_answer"))
-    weights = copy_values(list(lively(Llama(model)).get_parameters()))
-    run.checkpoints.save(1, weights, {}, {})
-    return run
+    return make_reward_run(base)
 
 
 def test_the_number_of_an_answer_is_that_of_its_last_id(reward_run):

@@ -69,6 +69,7 @@ def test_a_cache_that_was_left_half_written_is_emptied(tmp_path):
 def test_a_damaged_cache_is_built_again(tmp_path, monkeypatch):
     few = {"gate_forward": library.Kernel((gate.forward,))}
     monkeypatch.setattr(library, "_kernels", lambda: few)
+    monkeypatch.setattr(library, "compile_elsewhere", lambda folder: None)
     library.Library(tmp_path)
     code = sorted(tmp_path.rglob("*.nbc"))
     assert len(code) >= 4, "entry, manager, invoker and the kernel"
@@ -82,6 +83,13 @@ def test_a_damaged_cache_is_built_again(tmp_path, monkeypatch):
     )
     assert sorted(tmp_path.rglob("*.nbc")) == code
     assert all(path.stat().st_size > 1000 for path in code)
+
+
+@pytest.mark.slow
+def test_every_process_loads_what_another_compiled(tmp_path):
+    """Code that is compiled where it runs adds up in another order than code that is loaded."""
+    found = library.Library(tmp_path)._code._functions.values()
+    assert len(found) > 20 and all(function.cache_hits == 1 for function in found)
 
 
 def test_a_folder_that_cannot_be_made_is_replaced_for_the_time_being(tmp_path):

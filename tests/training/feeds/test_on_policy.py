@@ -16,12 +16,12 @@ from generation.completions import Completion
 from interop.initial import read_initial, with_base_shape
 from recipe import load_recipe
 from rewards.answer import Answer
-from rewards.registry import REWARDS, Reward, load_rewards
+from rewards.registry import REWARDS, Reward, find_reward, load_rewards
 from rewards.weighted import Scores
 from runs.checkpoint import WEIGHTS
 from runs.run import Run
 from tests.data.make_corpus import PLACES, TIMES
-from tests.evaluation.cases import REPO, make_run
+from tests.evaluation.cases import REPO, make_reward_run, make_run
 from tokenizer.config import TokenizerConfig
 from training.feeds.credit import GroupCredit
 from training.feeds.rollouts import Policy, Rollouts, StepMaker
@@ -93,6 +93,23 @@ def test_a_reward_of_zero_changes_no_weight(recipe, monkeypatch):
     assert weights(run) == weights(Run.open(recipe.train.init_from))
     (record, *_) = [record for record in run.metrics() if "loss" in record]
     assert record["groups_without_signal"] == 1 and record["grad_norm"] == 0
+
+
+def test_a_reward_model_is_a_reward(recipe):
+    name = f"model:{make_reward_run(Run.open(recipe.train.init_from)).path}"
+    objective = dataclasses.replace(GRPO, rewards={name: 1.0})
+    one_step = dataclasses.replace(recipe.train, max_steps=1)
+    changed = dataclasses.replace(recipe, name="judged", objective=objective, train=one_step)
+    assert train(with_base_shape(changed), read_initial) == 0
+    run = Run.open(changed.run_dir)
+    (record,) = [record for record in run.metrics() if "loss" in record]
+    assert record["failed_rewards"] < 16 and record["grad_norm"] > 0
+    (table,) = (run.path / "rollouts").iterdir()
+    rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
+    said = [Answer(row["prompt"], row["completion"]) for row in rows]
+    expected = find_reward(name).score_all(said)
+    for row, score in zip(rows, expected):
+        assert row["reward"] == (None if math.isnan(score) else pytest.approx(score, abs=1e-3))
 
 
 def test_a_reward_that_always_fails_ends_the_run(recipe, caplog):
