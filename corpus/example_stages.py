@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from chat.passages import first_question_of, with_passages
 from chat.template import CONTENT, TEXT, ChatTemplate
 from corpus.cleaning.cleaner import Cleaner
 from corpus.dedup.signatures import sign_shard
@@ -126,8 +125,7 @@ class _Rendered:
     def _encode(self, messages: list) -> tuple[np.ndarray, np.ndarray]:
         template = self.options.template
         if self.index:
-            found = self.index.search(first_question_of(messages), self.options.passages)
-            messages = with_passages(messages, [passage.text for passage in found])
+            messages = self.index.put_before(messages, self.options.passages)
         is_prompt = self.options.kind == "task"
         encode = template.prompt_kinds if is_prompt else template.render_kinds
         found_ids, found_kinds = encode(messages)

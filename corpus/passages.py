@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chat.messages import Message
+from chat.passages import first_question_of, with_passages
 from common.errors import UserError
 from common.files import PathLike, disk_errors, fsync_folder
 
@@ -99,6 +101,11 @@ class PassageIndex:
             return []
         match = " OR ".join(f'"{term}"' for term in chosen)
         return [Passage(*row) for row in self.connection.execute(SEARCH, (match, n))]
+
+    def put_before(self, messages: Sequence[Message], n: int) -> list[Message]:
+        """A dialogue with the n passages that fit its first question best."""
+        found = self.search(first_question_of(messages), n)
+        return with_passages(messages, [passage.text for passage in found])
 
 
 def terms(text: str) -> list[str]:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chat.messages import parse_messages
 from common.errors import UserError
 from common.intervals import wilson
 from corpus.config import DataConfig, SourceConfig
 from corpus.example import Example
 from corpus.input_file import InputFile
+from corpus.passages import PassageIndex
 from corpus.registry import find_reader
 from evaluation.answers import answer_tasks
 from rewards.answer import Answer
@@ -117,7 +119,10 @@ def score_tasks(run: Run, base: Run | None, limit: int = LIMIT) -> list[TaskScor
 def read_tasks(
     kind: TaskKind, source: SourceConfig, data: DataConfig, limit: int
 ) -> tuple[dict[str, list[dict]], list[dict]]:
-    """Keys of held-out tasks by group, `limit` spread evenly over each, and some of training."""
+    """Keys of held-out tasks by group, `limit` spread evenly over each, and some of training.
+
+    Where the data has passages put before dialogues, they stand before the held-out tasks too.
+    """
     source = dataclasses.replace(source, reader=kind.reader)
     examples = find_reader(kind.reader).read(
         InputFile(Path(source.path)), source, data.val_fraction
@@ -132,7 +137,20 @@ def read_tasks(
     for name, keys in groups.items():
         count = min(limit, len(keys))
         groups[name] = [keys[i * len(keys) // count] for i in range(count)]
+    if data.augment_documents:
+        groups = {name: _with_passages(keys, data) for name, keys in groups.items()}
     return groups, solved
+
+
+def _with_passages(keys: Sequence[dict], data: DataConfig) -> list[dict]:
+    index = PassageIndex.open(data.augment_documents)
+    prompts = [
+        index.put_before(parse_messages(key["prompt"]), data.augment_passages) for key in keys
+    ]
+    return [
+        {**key, "prompt": [message.to_json() for message in prompt]}
+        for key, prompt in zip(keys, prompts)
+    ]
 
 
 def _key(example: Example) -> dict:

@@ -63,7 +63,7 @@ class Answer:
             if choice.prompt is None:
                 return None
             return self._piece(choice, choice.prompt, event.tokens)
-        if not isinstance(event, Piece) or not event.text:
+        if not isinstance(event, Piece) or not (event.text or self.log_probs):
             return None
         return self._piece(choice, event.text, event.tokens)
 

@@ -113,6 +113,19 @@ def test_tasks_are_held_out_and_solved_ones_are_not(tuned):
     assert all(len(keys) <= 5 for keys in groups.values())
 
 
+def test_passages_stand_before_tasks_as_before_dialogues(tuned, tmp_path):
+    (task, *_), *_ = read_tasks(
+        TASKS["idiom_explain"], tuned.recipe.data.sources[0], tuned.recipe.data, 1
+    )[0].values()
+    (tmp_path / "one.txt").write_text(f"{task['word']}在此。", encoding="utf-8")
+    data = dataclasses.replace(tuned.recipe.data, augment_documents=str(tmp_path))
+    (asked, *_), *_ = read_tasks(TASKS["idiom_explain"], tuned.recipe.data.sources[0], data, 1)[
+        0
+    ].values()
+    passages = {"role": "system", "content": f"资料：\n[1] {task['word']}在此。"}
+    assert asked == task | {"prompt": [passages, *task["prompt"]]}
+
+
 def test_models_stand_side_by_side():
     scores = [TaskScore("a", "t", "r", 9, 10), TaskScore("b", "t", "r", 1, 10)]
     assert score_rows(scores)[1] == ["t", "r", "10", "90.0% (59.6 to 98.2)", "10.0% (1.8 to 40.4)"]
