@@ -64,7 +64,7 @@ def test_a_signal_waits_for_a_step_that_can_be_resumed_from():
 
 
 def test_a_run_that_was_deleted_is_made_again_with_its_checkpoint(tmp_path, caplog):
-    prepared = prepared_run(elapsed=0.0, checkpoint=None)
+    prepared = prepared_run()
     tokenizer = types.SimpleNamespace(save=lambda folder: (folder / "tokenizer.model").touch())
     run = Run(tmp_path / "lost", prepared.run.recipe)
     prepared = dataclasses.replace(prepared, run=run, tokenizer=tokenizer)
