@@ -48,8 +48,17 @@ def run_main(main: Callable[[], int]) -> None:
             raise
         status = _refuse(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}")
     except KeyboardInterrupt:
-        status = _say("interrupted", 128 + signal.SIGINT)
+        status = _interrupted()
+    except Exception as error:
+        # So fails a library of C++ that is just being imported.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        status = _interrupted()
     sys.exit(status)
+
+
+def _interrupted() -> int:
+    return _say("interrupted", 128 + signal.SIGINT)
 
 
 def _refuse(sentence: str) -> int:

@@ -74,6 +74,8 @@ class ExampleManifest:
             UserError: it is missing, damaged or of another version.
         """
         path = example_path(folder, split, MANIFEST)
+        if Path(folder).is_file():
+            raise UserError(f"{folder} is a file; name the folder of the data")
         if not path.is_file():
             raise UserError(
                 f"{path} does not exist; run python data_process.py with the same recipe first"

@@ -69,11 +69,15 @@ class Run:
         self, tokenizer: Tokenizer, start_step: int = 0, template: ChatTemplate | None = None
     ) -> None:
         """Write recipe, tokenizer and chat template; metrics after `start_step` are dropped."""
+        self.describe(tokenizer, template)
+        self._cut_metrics(start_step)
+
+    def describe(self, tokenizer: Tokenizer, template: ChatTemplate | None = None) -> None:
+        """Write recipe, tokenizer and chat template, without which a checkpoint is of no use."""
         save_recipe(self.recipe, self.path / RECIPE)
         tokenizer.save(self.path)
         if template:
             template.save(self.path)
-        self._cut_metrics(start_step)
 
     def tokenizer(self) -> Tokenizer:
         """The run's own copy of its tokenizer."""

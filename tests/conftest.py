@@ -1,6 +1,8 @@
 """Fixtures that every test folder shares."""
 
+import contextlib
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +52,22 @@ def run_command():
         )
 
     return run
+
+
+@pytest.fixture
+def full_disk():
+    """Within `with full_disk(size):` no file can grow beyond so many bytes, as on a full disk."""
+
+    @contextlib.contextmanager
+    def limit(size: int):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ def run(repo, body: str, **keywords):
         ("open('中' * 90)", 1, "File name too long\n"),
         ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", 143, "ended by SIGTERM\n"),
         ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", 130, "interrupted\n"),
+        ("raise ImportError('a library') from KeyboardInterrupt()", 130, "interrupted\n"),
         ("raise UserError(os.fsdecode(b'\\xff'))", 1, "error: \\udcff\n"),
     ],
 )

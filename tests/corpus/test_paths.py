@@ -1,10 +1,12 @@
 """Files in place of folders, names too long: one sentence, and nothing is lost."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from common.errors import run_main
+from corpus import pipeline
 from corpus.config import DataConfig, SourceConfig
 from corpus.pipeline import build
 from tokenizer.config import TokenizerConfig
@@ -53,6 +55,18 @@ def test_names_too_long(make_data, tmp_path, sentence):
     assert "File name too long" in sentence(CONFIG, replace(data, sources=[source]))
     config = TokenizerConfig(path=str(tmp_path / LONG))
     assert "File name too long" in sentence(config, data)
+
+
+def test_a_folder_that_vanishes_midway(make_data, sentence, monkeypatch):
+    data, pack = make_data(300), pipeline.pack
+
+    def pack_without(*arguments):
+        shutil.rmtree(data.dir)
+        return pack(*arguments)
+
+    monkeypatch.setattr(pipeline, "pack", pack_without)
+    said = sentence(CONFIG, data)
+    assert data.dir in said and "No such file or directory" in said
 
 
 def test_no_folder():

@@ -5,7 +5,7 @@ import pytest
 from tests.evaluation.cases import make_run
 
 LONG = "字" * 90
-FILE = "a file stands where a folder must be; choose another path"
+FILE = "a file is where a folder is needed; choose another path"
 DEBUG = {"data_process.py", "pretrain.py"}
 
 

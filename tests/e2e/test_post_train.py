@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from recipe import REPO
+import post_train
+from common.errors import run_main
+from recipe import REPO, parse_recipe
 from tests.evaluation.cases import make_run
 
 CONFIG = REPO / "configs" / "debug-sft.yaml"
@@ -140,3 +142,34 @@ def test_what_does_not_fit_is_one_sentence(options, run_command, script, more, s
     done = run_command(script, *options, *more)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ") and sentence in done.stderr
+
+
+NO_MODEL = "is no model to start from; name a Hugging Face folder, a .gguf file, a run directory"
+
+
+@pytest.mark.parametrize(
+    "option, value, sentence",
+    [
+        ("--out_dir", "f", "cannot write f/debug-sft: Not a directory; a file is where a folder"),
+        ("--out_dir", "/proc/x", "cannot write /proc/x/debug-sft: No such file or directory; "),
+        ("--out_dir", "字" * 90, "File name too long"),
+        ("--data.dir", "f", "f is a file; name the folder of the data"),
+        ("--data.dir", "gone", "gone/train_examples.json does not exist; run python data_process"),
+        ("--data.dir", "字" * 90, "File name too long"),
+        ("--train.init_from", "f", f"f {NO_MODEL}"),
+        ("--train.init_from", "f/x", f"f/x {NO_MODEL}"),
+        ("--train.init_from", "gone", f"gone {NO_MODEL}"),
+        ("--train.init_from", "字" * 90, "File name too long"),
+    ],
+)
+def test_an_odd_path_is_one_sentence(
+    options, tmp_path, monkeypatch, capsys, option, value, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f").touch()
+    words = [*map(str, options), "--name", "debug-sft", option, value]
+    with pytest.raises(SystemExit) as end:
+        run_main(lambda: post_train.train(parse_recipe(words)))
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and sentence in said and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["f"], "nothing was written"

@@ -111,7 +111,12 @@ def test_headers(server, headers, status):
     assert ask(server, TEXT, GOOD, **headers)[0] == status
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1/models/x", "/../../etc/passwd", "/%00", "/docs"])
+PATHS = ("/nothing", "/v1/models/x", "/../../etc/passwd", "/%00", "/docs", "/openapi.json")
+# Doors of other servers of pages: a redirect to anywhere, uploads, a token in an address.
+PATHS += ("/file=http://evil.example/", "/upload", "/monitoring", "/False", "/config", "/info")
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_paths_that_do_not_exist(server, path):
     status, answer = ask(server, path)
     assert status == 404 and answer["error"]["type"] == "not_found_error"

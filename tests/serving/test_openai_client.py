@@ -1,11 +1,13 @@
 """The official client of OpenAI's interface against a server of ours."""
 
 import dataclasses
+import json
 
 import openai
 import pytest
 
 from chat.messages import Message
+from tests.serving.raw import connect, read_answer, request_bytes
 
 GREEDY = {"model": "debug", "prompt": "小明", "max_tokens": 8, "temperature": 0}
 
@@ -141,3 +143,15 @@ def test_chats_that_are_refused(client, fields, message):
     with pytest.raises(openai.BadRequestError) as found:
         client.chat.completions.create(**CHAT | fields)
     assert message in found.value.body["message"]
+
+
+def test_a_stream_sends_what_is_new(server):
+    """What the page asks for: the bytes of a token do not grow with the text before it."""
+    body = {"model": "debug", "prompt": "小", "temperature": 0, "stream": True, "logprobs": 5}
+    sizes = []
+    for n in (10, 40):
+        sent = json.dumps(body | {"max_tokens": n}).encode()
+        with connect(server) as connection:
+            connection.sendall(request_bytes(server, "/v1/completions", sent, connection="close"))
+            sizes.append(len(read_answer(connection)[1]))
+    assert 0 < sizes[1] < 40 * 1000 and sizes[1] < 4.5 * sizes[0]

@@ -55,8 +55,9 @@ def test_wrong_surroundings_are_one_sentence(run, run_command):
     assert done.stderr.startswith(f"error: cannot listen on 127.0.0.1 port {port}: ")
 
 
-def test_the_command_serves_until_ctrl_c(run):
+def test_the_command_serves_until_ctrl_c(run, capfd):
     with served(run.path, "--slots", "2") as (address, process):
         assert address.startswith("http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) in (0, 130)
+        assert process.wait(30) == 130
+    assert capfd.readouterr().err == "interrupted\n"

@@ -32,7 +32,7 @@ OPTIONS = (
 )
 
 
-def test_the_command_serves_the_page_until_ctrl_c(run, repo):
+def test_the_command_serves_the_page_until_ctrl_c(run, repo, capfd):
     command = [sys.executable, repo / "eval_pretrain.py", "--run", run.path, "--web"]
     command += ["--web_port", "0", "--eval.top_k", "7"]
     process = subprocess.Popen(command, cwd=repo, stdout=subprocess.PIPE, text=True)
@@ -43,9 +43,10 @@ def test_the_command_serves_the_page_until_ctrl_c(run, repo):
         with urllib.request.urlopen(f"{address}v1/models") as answer:
             assert json.load(answer)["data"][0]["settings"]["top_k"] == 7
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        assert process.wait(60) == 130
     finally:
         process.kill()
+    assert capfd.readouterr().err == "interrupted\n"
 
 
 @pytest.fixture(scope="module")

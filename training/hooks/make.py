@@ -1,13 +1,15 @@
 """All hooks of a run, put together."""
 
+import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import mindspore as ms
 from mindspore import Callback
 
 from runs.base import Base
 from runs.checkpoint import copy_values
-from runs.run import METRICS
+from runs.run import METRICS, RECIPE
 from training.hooks.evaluate import Evaluate
 from training.hooks.metrics import Metrics
 from training.hooks.records import Records
@@ -20,6 +22,8 @@ from training.objectives.base import Objective
 from training.prepared import PreparedRun
 from training.signals import StopSignal
 from training.step import TrainStep
+
+log = logging.getLogger(__name__)
 
 
 def open_records(prepared: PreparedRun, banner: Sequence[str]) -> Records:
@@ -94,6 +98,13 @@ def snapshots(
         with metrics.paused():
             values = copy_values(weights)
             moments = optimizer.moments() | copy_values(step_cell.counters())
-        return lambda: prepared.run.checkpoints.save(step, values, moments, state)
+        return lambda: write(step, values, moments, state)
+
+    def write(step: int, *content: Any) -> None:
+        run = prepared.run
+        run.checkpoints.save(step, *content)
+        if not (run.path / RECIPE).is_file():
+            log.warning(f"{run.path} was deleted while it was trained; it is made again")
+            run.describe(prepared.tokenizer, prepared.template)
 
     return snapshot

@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from corpus.dedup.pairs import SortedPairs
 
 
@@ -29,3 +30,9 @@ def test_the_greatest_numbers(tmp_path):
 
 def test_nothing(tmp_path):
     assert sorted_by(tmp_path, [], 10) == []
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, full_disk):
+    store, numbers = SortedPairs(tmp_path / "runs", 10), np.arange(10_000, dtype=np.uint32)
+    with full_disk(1000), pytest.raises(UserError, match="runs/0: No space left .*; make room"):
+        store.add(numbers, numbers + 1)

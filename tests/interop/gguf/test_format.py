@@ -14,6 +14,7 @@ from mindspore import Tensor
 from common.errors import UserError
 from interop.exporter import export, load
 from interop.gguf import format as gguf_writer
+from interop.new_folder import new_folder
 from interop.rope_layout import interleave
 from model.llama import Logits
 from tests.interop.cases import FORMS, SCALED, make_run
@@ -53,6 +54,15 @@ def written(run, folder, dtype="float32"):
         t.name: (t.tensor_type.name, dequantize(t.data, t.tensor_type)) for t in reader.tensors
     }
     return exported, fields, tensors
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(run, tmp_path, full_disk):
+    """numpy reports it without its number."""
+    exported, says = load(run, "float32")[1], "gguf: No space left .*; make room"
+    with full_disk(50_000), pytest.raises(UserError, match=says):
+        with new_folder(tmp_path / "gguf") as folder:
+            gguf_writer.write(exported, folder)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_fields_that_llama_cpp_needs(run, tmp_path):

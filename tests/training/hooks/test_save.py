@@ -1,9 +1,15 @@
 """Checkpoints in a thread, and failed ones."""
 
+import contextlib
+import dataclasses
+import shutil
 import threading
+import types
 
 from common.errors import UserError
+from runs.run import Run
 from tests.training.hooks.cases import Context, prepared_run
+from training.hooks.make import snapshots
 from training.hooks.save import Save
 from training.signals import StopSignal
 
@@ -55,3 +61,24 @@ def test_a_signal_waits_for_a_step_that_can_be_resumed_from():
     save.on_step(8, (), context)
     save.on_train_end(context)
     assert context.stopped and written == [8]
+
+
+def test_a_run_that_was_deleted_is_made_again_with_its_checkpoint(tmp_path, caplog):
+    prepared = prepared_run()
+    tokenizer = types.SimpleNamespace(save=lambda folder: (folder / "tokenizer.model").touch())
+    run = Run(tmp_path / "lost", prepared.run.recipe)
+    prepared = dataclasses.replace(prepared, run=run, tokenizer=tokenizer)
+    prepared.feed.reference = None
+    optimizer = types.SimpleNamespace(all_weights=list, moments=dict)
+    step_cell = types.SimpleNamespace(optimizer=optimizer, counters=list)
+    metrics = types.SimpleNamespace(elapsed=1.0, paused=contextlib.nullcontext)
+    evaluate = types.SimpleNamespace(losses={}, metrics=metrics)
+    run.create(tokenizer)
+    snapshot = snapshots(prepared, step_cell, evaluate, None)
+    snapshot(10)()
+    assert not caplog.text
+    shutil.rmtree(run.path)
+    snapshot(20)()
+    assert "lost was deleted while it was trained; it is made again" in caplog.text
+    (kept,) = Run.open(run.path).checkpoints.all()
+    assert kept.step == 20 and (run.path / "tokenizer.model").is_file()
