@@ -191,8 +191,8 @@ class PackedRows:
             n_rows = self.plan(epoch).n_rows
             if not n_rows:
                 raise UserError(
-                    f"no example of {self.file.folder} fits a context of {self.seq_len} ids; raise "
-                    "model.max_seq_len"
+                    f"no {self.file.split} example of {self.file.folder} fits a context of "
+                    f"{self.seq_len} ids; raise model.max_seq_len"
                 )
             self._first_rows.append(self._first_rows[-1] + n_rows)
         epoch = bisect.bisect_right(self._first_rows, position) - 1

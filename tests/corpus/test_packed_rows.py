@@ -10,7 +10,7 @@ class File:
     """Examples in memory: `n_sequences` sequences each, with distinct ids."""
 
     def __init__(self, lengths, n_sequences=1):
-        self.n_sequences, self.folder = n_sequences, "data"
+        self.n_sequences, self.folder, self.split = n_sequences, "data", "train"
         lengths = np.reshape(lengths, (-1, n_sequences))
         self.n_examples = len(lengths)
         self.offsets = np.cumsum([0, *lengths.ravel()])
@@ -105,7 +105,7 @@ def test_what_is_too_long_is_counted_and_named():
         "; 2 examples are longer than the context and left out, such as number "
         "1 of dialogues.json (50 ids), 3 of dialogues.json (42 ids)"
     )
-    with pytest.raises(UserError, match="no example of data fits a context of 3 ids"):
+    with pytest.raises(UserError, match="no train example of data fits a context of 3 ids"):
         PackedRows(file, 3, 0, seed=3).row(0)
 
 

@@ -20,7 +20,8 @@ class DialogueFeed(Feed):
         """`val` repeats no dialogue and changes none."""
         self.train, self.held_out = train, DialogueRows(val)
         self.fingerprint = train.file.fingerprint
-        train.place(0)  # refuses a context that no dialogue fits
+        for dialogues in (train, val):
+            dialogues.place(0)  # refuses a context that no dialogue fits
         self.epoch_tokens = train.plan(0).n_rows * train.seq_len
 
     def row(self, position):

@@ -83,7 +83,8 @@ class PairFeed(Feed):
     """
 
     def __init__(self, recipe: Recipe, columns: tuple[str, ...], train: PairRows, val: PairRows):
-        train.place(0)  # refuses a context that no pair fits
+        for pairs in (train, val):
+            pairs.place(0)  # refuses a context that no pair fits
         self.recipe, self.columns, self.pad_id = recipe, columns, train.pad_id
         self.train, self.held_out = PairSides(train, columns), PairSides(val, columns)
         self.fingerprint = train.file.fingerprint

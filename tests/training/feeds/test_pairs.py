@@ -43,6 +43,13 @@ def test_ranks_read_whole_pairs_and_together_what_one_process_does():
                 assert np.array_equal(ours, theirs)
 
 
+def test_held_out_pairs_that_are_all_too_long_are_refused():
+    train, val = (File([lengths], n_sequences=2) for lengths in ([5, 6], [41, 42]))
+    train.fingerprint = "pairs"
+    with pytest.raises(UserError, match="fits a context of 24 ids; raise model.max_seq_len"):
+        PairFeed(None, COLUMNS, PairRows(train, 24, 0, 1), PairRows(val, 24, 0, 1))
+
+
 def test_held_out_pairs_stay_whole():
     feed = make_feed(World())
     held_out = HeldOut(types.SimpleNamespace(measures=()), feed.held_out, 4)
