@@ -4,6 +4,9 @@ import dataclasses
 import json
 import math
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +47,19 @@ def run(options, run_command) -> Run:
     done = run_command("post_train.py", *options)
     assert done.returncode == 0, done.stderr
     return Run.open(f"{options[3]}/debug-ppo")
+
+
+def test_a_signal_ends_it_though_more_rollouts_are_waited_for(options):
+    command = [sys.executable, "-u", REPO / "post_train.py", *options]
+    command += ["--name", "stopped", "--train.max_steps", "1000"]
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("step ") and "held-out" not in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        rest = process.stdout.read()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM after step" in rest
 
 
 def recipe_of(options, *more: str):

@@ -125,6 +125,10 @@ class MakeRollouts(Callback):
             if self.step < self.max_steps and not run_context.get_stop_requested():
                 self.feed.make(self.step)
 
+    def on_train_end(self, run_context):
+        """Let the reading thread go: where training stops early, `Model.train` waits for it."""
+        self.feed.close()
+
 
 @dataclass(frozen=True)
 class RewardResult:
