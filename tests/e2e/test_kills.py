@@ -167,6 +167,7 @@ def test_two_kills_with_dropout_leave_no_trace(workplace):
     assert check(workplace, "twice", QUICK, kills)[1] == "while saving"
 
 
+@pytest.mark.slow
 def test_a_kill_during_grpo_leaves_no_trace(rewarded):
     check_rewarded(rewarded, "once", [("while it trains", 5)])
 
