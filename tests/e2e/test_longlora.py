@@ -35,7 +35,7 @@ def test_contexts_grow_by_groups_and_the_export_says_so(base, run_command, tmp_p
     }  # fmt: skip
     done = run_command("pretrain.py", *(part for option in options.items() for part in option))
     assert done.returncode == 0, done.stderr
-    assert "trained: " in done.stdout and "it knows contexts of 64 tokens" in done.stdout
+    assert "trained: " in done.stdout and "it was trained on contexts of 64 tokens" in done.stdout
     run = Run.open(tmp_path / "longlora-demo")
     trained = run.split_weights()[1]
     assert {"embedding", "norm.weight", "layers.0.attention.wq.lora_a"} <= trained.keys()

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -81,10 +83,9 @@ def test_a_reward_model_is_trained_measured_and_scores(options, run_command, tmp
     report = (run / "report.md").read_text(encoding="utf-8")
     assert "Which of two held-out answers it prefers" in report and "stated probability" in report
     write_answers([Answer("谁在学校？", "奶奶在学校。")], tmp_path / "answers.jsonl")
-    done = run_command(
-        "rewards/score.py", "--reward", f"model:{run}", tmp_path / "answers.jsonl",
-        "--output", tmp_path / "scored.jsonl", PYTHONPATH=str(REPO),
-    )  # fmt: skip
+    command = [sys.executable, "-m", "rewards.score", "--reward", f"model:{run}"]
+    command += [tmp_path / "answers.jsonl", "--output", tmp_path / "scored.jsonl"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, encoding="utf-8", timeout=240)
     assert done.returncode == 0, done.stderr
     (line,) = (tmp_path / "scored.jsonl").read_text(encoding="utf-8").splitlines()
     assert np.isfinite(json.loads(line)["rewards"][f"model:{run}"])

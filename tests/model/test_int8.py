@@ -37,7 +37,7 @@ class RoundedLinear(Linear):
         super().__init__(*arguments)
         self.blocks = Blocks(self.compute_dtype)
 
-    def construct(self, x):
+    def construct(self, x, row_keys=None):
         return super().construct(self.blocks.rounded(x))
 
 

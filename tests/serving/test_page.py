@@ -35,7 +35,13 @@ OPTIONS = (
 def test_the_command_serves_the_page_until_ctrl_c(run, repo, capfd):
     command = [sys.executable, repo / "eval_pretrain.py", "--run", run.path, "--web"]
     command += ["--web_port", "0", "--eval.top_k", "7"]
-    process = subprocess.Popen(command, cwd=repo, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=repo,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # nohup may ignore it
+    )
     try:
         address = next(line for line in process.stdout if line.startswith("Open ")).split()[1]
         with urllib.request.urlopen(address) as answer:

@@ -62,7 +62,7 @@ def test_other_formats_get_the_merged_weights(tokenizer, graph_mode, tmp_path):
     ids = torch.tensor([[tokenizer.eos_id, *tokenizer.encode(PROMPT)][: len(ours)]])
     with torch.no_grad():
         theirs = model(ids).logits[0].numpy()[:, : tokenizer.vocab_size]
-    assert np.abs(theirs - ours).max() < 1e-5 * max(1, np.abs(ours).max())
+    assert np.abs(theirs - ours).max() < 2e-5 * max(1, np.abs(ours).max())
 
 
 def test_a_run_without_an_adapter(run, tmp_path):
