@@ -73,7 +73,7 @@ CASES = {
 def test_steps_are_those_of_the_plain_form(case):
     native, plain = make_step(True, **CASES[case]), make_step(False, **CASES[case])
     for number in range(4):
-        assert run(native, number) == pytest.approx(run(plain, number), rel=2e-5)
+        assert run(native, number) == pytest.approx(run(plain, number), rel=1e-5)
     ours, truth = state(native), state(plain)
     assert ours.keys() == truth.keys()
     for name, value in truth.items():

@@ -56,13 +56,13 @@ def test_other_formats_get_the_merged_weights(tokenizer, graph_mode, tmp_path):
     network = adapted_network(base_run.load_model(), config)
     run = make_adapter_run(base_run, network, config, "adapted")
     export(run, "hf", tmp_path / "hf")
-    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf")
-    # The adapted network adds A and B apart, whose rounding a lively network makes larger.
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf").double()
+    # In float64, so that only our rounding counts, which a lively network makes larger.
     ours = prompt_logits(Logits(run.load_model()), tokenizer)
     ids = torch.tensor([[tokenizer.eos_id, *tokenizer.encode(PROMPT)][: len(ours)]])
     with torch.no_grad():
         theirs = model(ids).logits[0].numpy()[:, : tokenizer.vocab_size]
-    assert np.abs(theirs - ours).max() < 2e-5 * max(1, np.abs(ours).max())
+    assert np.abs(theirs - ours).max() < 1e-5 * max(1, np.abs(ours).max())
 
 
 def test_a_run_without_an_adapter(run, tmp_path):
