@@ -150,8 +150,8 @@ NO_MODEL = "is no model to start from; name a Hugging Face folder, a .gguf file,
 @pytest.mark.parametrize(
     "option, value, sentence",
     [
-        ("--out_dir", "f", "cannot write f/debug-sft: Not a directory; a file is where a folder"),
-        ("--out_dir", "/proc/x", "cannot write /proc/x/debug-sft: No such file or directory; "),
+        ("--out_dir", "f", "cannot write f/odd: Not a directory; a file is where a folder"),
+        ("--out_dir", "/proc/x", "cannot write /proc/x/odd: No such file or directory; "),
         ("--out_dir", "字" * 90, "File name too long"),
         ("--data.dir", "f", "f is a file; name the folder of the data"),
         ("--data.dir", "gone", "gone/train_examples.json does not exist; run python data_process"),
@@ -167,7 +167,7 @@ def test_an_odd_path_is_one_sentence(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "f").touch()
-    words = [*map(str, options), "--name", "debug-sft", option, value]
+    words = [*map(str, options), "--name", "odd", option, value]
     with pytest.raises(SystemExit) as end:
         run_main(lambda: post_train.train(parse_recipe(words)))
     said = capsys.readouterr().err
