@@ -22,7 +22,12 @@ from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.adapting import find_base, make_network, measured_network
 from training.banner import banner
-from training.checks import check_agreement, check_same_data, check_same_reference
+from training.checks import (
+    check_agreement,
+    check_same_data,
+    check_same_reference,
+    check_same_start,
+)
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
 from training.initial import InitialWeights, Reference
@@ -128,6 +133,7 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
             "on, or choose another name"
         )
         return 0
+    check_same_start(prepared)
     lines = banner(prepared) + (initial.lines if initial else [])
     for line in lines:
         log.info(line)
