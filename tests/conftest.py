@@ -6,8 +6,11 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from common.errors import run_main
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -50,6 +53,25 @@ def run_command():
             timeout=timeout,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def refusal(monkeypatch, capsys):
+    """The one line with which an entry refuses its options: `refusal(post_train.main, "--x", 1)`.
+
+    It runs in this process, which saves the start of another one, from the repository's folder.
+    """
+
+    def run(main, *options: object) -> str:
+        monkeypatch.chdir(REPO)
+        monkeypatch.setattr(sys, "argv", ["entry", *map(str, options)])
+        with mock.patch.dict(os.environ), pytest.raises(SystemExit) as end:
+            run_main(main)
+        said = capsys.readouterr().err
+        assert end.value.code == 1 and said.startswith("error: ") and said.count("\n") == 1, said
+        return said
 
     return run
 
