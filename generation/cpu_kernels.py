@@ -7,7 +7,16 @@ with its part of the work; what all of them need is so little that each computes
 import numpy as np
 from numba import njit, prange
 
-from generation.cpu_products import FAST, aligned, matrix_of, multiply, prepared, share
+from generation.cpu_products import (
+    FAST,
+    aligned,
+    matrix_of,
+    multiply,
+    multiply_rows,
+    prepared,
+    share,
+)
+from generation.cpu_tiles import weighted_sum
 
 LOG2_E, LN_2 = np.float32(np.log2(np.e)), np.float32(np.log(2))
 EXP_RANGE = np.float32(87)
@@ -53,39 +62,34 @@ def rotate(x, cos, sin):
 
 
 @njit(fastmath=FAST)
-def attend_to(q, keys, values, out):
-    """Write softmax(q keys^T / sqrt(C)) values to out; q and out are (C,), the others (n, C)."""
-    p, size = np.empty(len(keys), np.float32), q.size
-    for t in range(len(keys)):
-        key, s = keys[t], np.float32(0)
-        for c in range(size):
-            s += q[c] * key[c]
-        p[t] = s
-    largest, scale, total = p.max(), np.float32(1 / np.sqrt(size)), np.float32(0)
+def softmax(p, scale):
+    """Write exp(scale p) / sum(exp(scale p)) to p, (n,)."""
+    largest, total = p.max(), np.float32(0)
     for t in range(p.size):
         p[t] = exp((p[t] - largest) * scale)
         total += p[t]
-    out[:] = 0
-    for t in range(len(values)):
-        value, weight = values[t], p[t] / total
-        for c in range(size):
-            out[c] += weight * value[c]
+    for t in range(p.size):
+        p[t] /= total
 
 
 @njit(cache=True)
 def attend(q, keys, values, first_rows, positions, out, part, parts):
-    """Attend from a part's heads of q, (B, H, C), to positions 0..p of its text, into out.
+    """Attend from a part's heads of q, (B H, C), to positions 0..p of its text, into out.
 
     keys and values are a layer's cache, (B K L, C); first_rows, (B, K), says where each text and
-    key head begins in it, and positions, (B,), where each text stands.
+    key head begins in it, and positions, (B,), where each text stands. It is
+    softmax(q keys^T / sqrt(C)) values.
     """
-    batch, n_heads, _ = q.shape
+    n_heads, scale = len(q) // len(positions), np.float32(1 / np.sqrt(q.shape[1]))
     groups = n_heads // first_rows.shape[1]
-    for i in range(part, batch * n_heads, parts):
+    for i in range(part, len(q), parts):
         b, h = i // n_heads, i % n_heads
         begin = first_rows[b, h // groups]
         end = begin + positions[b] + 1
-        attend_to(q[b, h], keys[begin:end], values[begin:end], out[b, h])
+        p = np.empty((1, end - begin), np.float32)
+        multiply_rows(q[i : i + 1], keys[begin:end], p, 0, end - begin)
+        softmax(p[0], scale)
+        weighted_sum(out[i : i + 1], p, values[begin:end])
 
 
 @njit(fastmath=FAST, cache=True)
@@ -135,7 +139,7 @@ def attention_block(x, norm_weight, weights, biases, cache, place, eps, parts):
         multiply(h, wq, bq, q, part, parts)
         multiply(h, wk, bk, k, part, parts)
         multiply(h, wv, bv, v, part, parts)
-    q_heads, mixed = q.reshape(batch, -1, head_dim), out.reshape(batch, -1, head_dim)
+    q_heads, mixed = q.reshape(batch, -1, head_dim), out.reshape(-1, head_dim)
     k_heads, v_heads = k.reshape(batch, -1, head_dim), v.reshape(batch, -1, head_dim)
     for b in range(batch):
         at = positions[b]
@@ -143,7 +147,9 @@ def attention_block(x, norm_weight, weights, biases, cache, place, eps, parts):
         rotate(k_heads[b], cos[at], sin[at])
         store(k_heads[b], v_heads[b], keys, values, first_rows[b] + at)
     for part in prange(parts):
-        attend(q_heads, keys, values, first_rows, positions, mixed, part, parts)
+        attend(
+            q_heads.reshape(-1, head_dim), keys, values, first_rows, positions, mixed, part, parts
+        )
     for part in prange(parts):
         multiply(prepared(out, wo), wo, bo, q, part, parts)
         add(x, q, *share(wo, part, parts))

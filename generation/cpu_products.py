@@ -132,8 +132,11 @@ def _multiply_rows(x, weight, out, begin, end):
 
 
 def multiply_float_rows(x, weight, out, begin, end):
-    """Where a tile reads many rows of x, the processor does not read ahead by itself: `prefetch`
-    does it."""
+    """The form of float32.
+
+    Where a tile reads many rows of x, the processor does not read ahead by itself: `prefetch`
+    does it.
+    """
     batch, dim = len(out), weight.shape[1]
     line = CACHE_LINE // weight.itemsize
     whole = end - (end - begin) % ROWS

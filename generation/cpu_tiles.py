@@ -35,6 +35,11 @@ def has_wide_vectors() -> bool:
     return "+avx512f" in (numba.config.CPU_FEATURES or "")
 
 
+def vector_lanes() -> int:
+    """Floats in a vector register."""
+    return 16 if has_wide_vectors() else 8
+
+
 class Emitter:
     """Writes the instructions of a tile: the parts that float32 and int8 share."""
 
@@ -150,7 +155,7 @@ def float_sums(emit: Emitter, first_x, first_row, rows: int, columns: int) -> No
 
     D is cut into vectors; what is left of it fills a last one up with zeros.
     """
-    builder, lanes = emit.builder, 16 if has_wide_vectors() else 8
+    builder, lanes = emit.builder, vector_lanes()
     xs, weights = emit.rows(1, first_x, columns), emit.rows(2, first_row, rows)
     sums, dim = emit.sums(lanes, rows * columns), emit.widths[1]
 
@@ -204,6 +209,33 @@ def tile_of_one(typing_context, out, x, weight, first_x, first_row):
 def dot(typing_context, out, x, weight, first_x, first_row):
     """The same for one row of x and one of W."""
     return generator((out, x, weight, first_x, first_row), 1, 1)
+
+
+@intrinsic
+def weighted_sum(typing_context, out, weights, values):
+    """out = weights values, of a row of weights, (1, n), and values, (n, C)."""
+
+    def generate(context, builder, signature, arguments):
+        emit, lanes = Emitter(context, builder, signature.args, arguments), vector_lanes()
+        n, width = emit.widths[1:]
+        (to, weight, value), (total,) = (
+            (emit.row(i, LONG(0)) for i in range(3)),
+            emit.sums(lanes, 1),
+        )
+        vectors = builder.udiv(builder.add(width, LONG(lanes - 1)), LONG(lanes))
+        with cgutils.for_range(builder, vectors) as columns:
+            begin = builder.mul(columns.index, LONG(lanes))
+            left = builder.sub(width, begin)
+            builder.store(ir.Constant(total.type.pointee, None), total)
+            with cgutils.for_range(builder, n) as loop:
+                place = builder.add(builder.mul(loop.index, width), begin)
+                factor = builder.load(builder.gep(weight, [loop.index]))
+                vector = emit.load_first(builder.gep(value, [place]), left, lanes)
+                emit.add_product(total, emit.spread(factor, lanes), vector)
+            emit.store_first(builder.load(total), builder.gep(to, [begin]), left)
+        return context.get_dummy_value()
+
+    return types.void(out, weights, values), generate
 
 
 @intrinsic

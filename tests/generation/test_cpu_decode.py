@@ -133,7 +133,8 @@ def test_attend():
     for b, position in enumerate(positions):
         keys[b, :, position + 1 :] = np.nan
     out, first_rows = np.empty_like(q), np.arange(6).reshape(3, 2) * 6
-    shares(attend, q, keys.reshape(-1, 8), values.reshape(-1, 8), first_rows, positions, out)
+    rows = (x.reshape(-1, 8) for x in (q, keys, values))
+    shares(attend, *rows, first_rows, positions, out.reshape(-1, 8))
     for b, position in enumerate(positions):
         for h in range(4):
             key, value = (cache[b, h // 2, : position + 1] for cache in (keys, values))
