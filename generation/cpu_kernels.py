@@ -8,7 +8,6 @@ import numpy as np
 from numba import njit, prange
 
 from generation.cpu_products import (
-    FAST,
     aligned,
     matrix_of,
     multiply,
@@ -17,27 +16,11 @@ from generation.cpu_products import (
     share,
 )
 from generation.cpu_tiles import weighted_sum
-
-LOG2_E, LN_2 = np.float32(np.log2(np.e)), np.float32(np.log(2))
-EXP_RANGE = np.float32(87)
-"""exp() of more is infinite in float32; of less than minus this, it is taken as that."""
-TAYLOR = tuple(np.float32(1 / np.prod(np.arange(1, n + 1.0))) for n in range(7, 1, -1))
+from model.native.calls import ONE
+from model.native.rows import exp, exp_in_place, fast, largest
 
 
-@njit(fastmath=FAST, inline="always")
-def exp(x):
-    """exp(x) to 2e-7 of it, for x up to 87: 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2."""
-    x = max(x, -EXP_RANGE)
-    n = np.rint(x * LOG2_E)
-    r = x - n * LN_2
-    p = TAYLOR[0]
-    for k in range(1, len(TAYLOR)):
-        p = p * r + TAYLOR[k]
-    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return (p * r * r + r + np.float32(1)) * power
-
-
-@njit(fastmath=FAST)
+@fast
 def normed(x, weight, eps):
     """RMSNorm of x, (B, D)."""
     out = aligned(*x.shape, np.float32)
@@ -45,13 +28,13 @@ def normed(x, weight, eps):
         row, to, total = x[b], out[b], np.float32(0)
         for j in range(row.size):
             total += row[j] * row[j]
-        scale = np.float32(1) / np.sqrt(total / np.float32(row.size) + eps)
+        scale = ONE / np.sqrt(total / np.float32(row.size) + eps)
         for j in range(row.size):
             to[j] = row[j] * scale * weight[j]
     return out
 
 
-@njit(fastmath=FAST)
+@fast
 def rotate(x, cos, sin):
     """Rotate the pairs (x_i, x_{i + C/2}) of heads, (n, C), by a position's angles, (C/2,)."""
     half = cos.size
@@ -61,15 +44,14 @@ def rotate(x, cos, sin):
             row[i], row[half + i] = a * cos[i] - b * sin[i], b * cos[i] + a * sin[i]
 
 
-@njit(fastmath=FAST)
+@fast
 def softmax(p, scale):
     """Write exp(scale p) / sum(exp(scale p)) to p, (n,)."""
-    largest, total = p.max(), np.float32(0)
     for t in range(p.size):
-        p[t] = exp((p[t] - largest) * scale)
-        total += p[t]
+        p[t] *= scale
+    share_of = ONE / exp_in_place(p, largest(p))
     for t in range(p.size):
-        p[t] /= total
+        p[t] *= share_of
 
 
 @njit(cache=True)
@@ -92,14 +74,13 @@ def attend(q, keys, values, first_rows, positions, out, part, parts):
         weighted_sum(out[i : i + 1], p, values[begin:end])
 
 
-@njit(fastmath=FAST, cache=True)
+@fast
 def gate(a, b, begin, end):
-    """Write silu(a) b to columns of a, both (B, F); with e = exp(-|a|), nothing overflows."""
+    """Write silu(a) b to columns of a, both (B, F)."""
     for i in range(len(a)):
         x, y = a[i, begin:end], b[i, begin:end]
         for j in range(x.size):
-            e = exp(-abs(x[j]))
-            x[j] = x[j] * y[j] * (np.float32(1) if x[j] >= 0 else e) / (np.float32(1) + e)
+            x[j] = x[j] * y[j] / (ONE + exp(-x[j]))
 
 
 @njit

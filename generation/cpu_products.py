@@ -13,23 +13,17 @@ from generation.cpu_strips import (
     BLOCK,
     CACHE_LINE,
     LANES,
-    OFFSET,
     has_dot_product,
     make_strip,
     multiply_strip,
     multiply_strip_by_one,
+    round_blocks,
     strip_width,
 )
 from generation.cpu_tiles import COLUMNS, ROWS, dot, prefetch, tile, tile_of_one
 
-# Sums may be reordered, so that they use vector registers; NaN and infinity keep their meaning.
-FAST = {"reassoc", "contract", "nsz"}
 ROWS_AHEAD = 8
 """Rows of a weight between those that are used and those that are asked for."""
-LARGEST = np.float32(127)
-POSITIVE = np.int32(0x7FFFFFFF)
-"""All bits of a float32 but its sign."""
-TINY = np.float32(np.finfo(np.float32).tiny)
 
 
 @njit
@@ -40,33 +34,13 @@ def aligned(rows, columns, dtype):
     return lines[begin : begin + rows * columns].reshape(rows, columns)
 
 
-@njit(fastmath=FAST)
-def quantise_block(x, whole, offset):
-    """Write x, (32,), as whole numbers from -127 to 127, plus an offset, and return their scale.
-
-    The largest is found in the bits of the numbers, which are in the same order; so the scale of
-    what is no number is none either.
-    """
-    bits, largest = x.view(np.int32), np.int32(0)
-    for i in range(BLOCK):
-        largest = max(largest, np.int32(bits[i] & POSITIVE))
-    scale = max(np.int32(largest).view(np.float32) / LARGEST, TINY)
-    for i in range(BLOCK):
-        whole[i] = np.int32(np.rint(x[i] / scale)) + offset
-    return scale
-
-
 @njit(cache=True)
-def quantised(x, kind, offset):
-    """x, (B, D), as whole numbers of a kind plus an offset, and scales of its blocks, (B, D/32)."""
-    batch, n = len(x), x.shape[1] // BLOCK
-    whole = aligned(batch, x.shape[1], kind)
-    scales = np.empty((batch, n), np.float32)
-    for b in range(batch):
-        for i in range(n):
-            place = slice(i * BLOCK, (i + 1) * BLOCK)
-            scales[b, i] = quantise_block(x[b, place], whole[b, place], offset)
-    return whole, scales
+def quantised(x, kind):
+    """x, (B, D), as whole numbers of a kind, and scales of its blocks, (B, D/32)."""
+    whole = aligned(*x.shape, kind)
+    scales = np.empty((x.size // BLOCK, 1), np.float32)
+    round_blocks(whole.reshape(-1, BLOCK), scales, x.reshape(-1, BLOCK))
+    return whole, scales.reshape(len(x), -1)
 
 
 def prepared(x, weight):
@@ -77,8 +51,8 @@ def prepared(x, weight):
 def _prepared(x, weight):
     if isinstance(weight, types.Array):
         return lambda x, weight: x
-    kind, offset = (np.uint8, np.int32(OFFSET)) if has_dot_product() else (np.int16, np.int32(0))
-    return lambda x, weight: quantised(x, kind, offset)
+    kind = np.uint8 if has_dot_product() else np.int16
+    return lambda x, weight: quantised(x, kind)
 
 
 def matrix_of(weight):

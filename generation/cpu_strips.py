@@ -12,6 +12,7 @@ away. As int16, a lane has two columns of W as int16, and LLVM makes multiply-ad
 
 import llvmlite.binding
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -28,6 +29,8 @@ WORDS = BLOCK // WORD
 """Lanes that a block of a row takes as bytes."""
 OFFSET = 128
 """Added to a number that is to have no sign."""
+LARGEST, TINY = 127, float(np.finfo(np.float32).tiny)
+"""The largest whole number, and the smallest scale: any divides zeros."""
 CACHE_LINE = 64
 BYTE, SHORT, HALF = ir.IntType(8), ir.IntType(16), ir.HalfType()
 VECTOR, BYTES, SHORTS, FLOATS, HALVES = (
@@ -171,6 +174,37 @@ class StripEmitter(Emitter):
         left = builder.sub(self.widths[0], first_row)
         for total, pointer in zip(sums, self.rows(0, first_x, columns)):
             self.store_first(builder.load(total), builder.gep(pointer, [first_row]), left)
+
+
+@intrinsic
+def round_blocks(typing_context, whole, scales, x):
+    """Write rows of x, (n, 32), as whole numbers from -127 to 127, and their scales, (n, 1).
+
+    Whole numbers without a sign are written plus OFFSET. The largest of a row is found in the bits
+    of its numbers, which are in the same order; so the scale of what is no number is none either.
+    """
+
+    def generate(context, builder, signature, arguments):
+        emit = Emitter(context, builder, signature.args, arguments)
+        kind, offset = (SHORT, 0) if whole.dtype.signed else (BYTE, OFFSET)
+        floats, numbers, kind = (ir.VectorType(k, BLOCK) for k in (FLOAT, INT, kind))
+        n = cgutils.unpack_tuple(builder, emit.arrays[2].shape)[0]
+        with cgutils.for_range(builder, n) as loop:
+            values = emit.load(emit.row(2, loop.index), LONG(0), FLOAT, BLOCK)
+            positive = ir.Constant(numbers, [0x7FFFFFFF] * BLOCK)
+            bits = builder.and_(builder.bitcast(values, numbers), positive)
+            largest = emit.call(f"vector.reduce.umax.v{BLOCK}i32", INT, bits)
+            scale = builder.fdiv(builder.bitcast(largest, FLOAT), FLOAT(LARGEST))
+            none = builder.fcmp_ordered("<", scale, FLOAT(TINY))
+            scale = builder.select(none, FLOAT(TINY), scale)
+            steps = builder.fdiv(values, emit.spread(scale, BLOCK))
+            steps = builder.fptosi(emit.call(f"rint.v{BLOCK}f32", floats, steps), numbers)
+            steps = builder.add(steps, ir.Constant(numbers, [offset] * BLOCK))
+            emit.store(builder.trunc(steps, kind), emit.row(0, loop.index), LONG(0))
+            builder.store(scale, emit.row(1, loop.index))
+        return context.get_dummy_value()
+
+    return types.void(whole, scales, x), generate
 
 
 @intrinsic

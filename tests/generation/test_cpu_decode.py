@@ -38,7 +38,7 @@ def prepare(x, weight):
 
 def shorts(x, weight):
     """The form of x for a processor without VNNI."""
-    return quantised(x, np.int16, np.int32(0))
+    return quantised(x, np.int16)
 
 
 def normal(*shape, seed=0):
