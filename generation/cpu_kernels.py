@@ -11,11 +11,10 @@ from generation.cpu_products import (
     aligned,
     matrix_of,
     multiply,
-    multiply_rows,
     prepared,
     share,
 )
-from generation.cpu_tiles import weighted_sum
+from generation.cpu_tiles import ROWS, dot, tile_of_one, weighted_sum
 from model.native.calls import ONE
 from model.native.rows import exp, exp_in_place, fast, largest
 
@@ -66,12 +65,14 @@ def attend(q, keys, values, first_rows, positions, out, part, parts):
     groups = n_heads // first_rows.shape[1]
     for i in range(part, len(q), parts):
         b, h = i // n_heads, i % n_heads
-        begin = first_rows[b, h // groups]
-        end = begin + positions[b] + 1
-        p = np.empty((1, end - begin), np.float32)
-        multiply_rows(q[i : i + 1], keys[begin:end], p, 0, end - begin)
+        begin, n = first_rows[b, h // groups], positions[b] + 1
+        row, own_keys, p = q[i : i + 1], keys[begin : begin + n], np.empty((1, n), np.float32)
+        for t in range(0, n - ROWS + 1, ROWS):
+            tile_of_one(p, row, own_keys, 0, t)
+        for t in range(n - n % ROWS, n):
+            dot(p, row, own_keys, 0, t)
         softmax(p[0], scale)
-        weighted_sum(out[i : i + 1], p, values[begin:end])
+        weighted_sum(out[i : i + 1], p, values[begin : begin + n])
 
 
 @fast
