@@ -26,11 +26,11 @@ TYPES = {
     "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
 }
 LARGEST_PARAMETERS = 1024
-"""Bytes that hold the parameters of a model or a context in any version."""
+"""Bytes that hold the parameters of a model, a context or a thread pool in any version."""
 
 
 class Parameters(ctypes.Structure):
-    """Those of a model or a context; a function reads as much of them as its version knows."""
+    """Those of one of these; a function reads as much of them as its version knows."""
 
     _fields_ = [("head", ctypes.c_uint32 * 4), ("rest", ctypes.c_byte * LARGEST_PARAMETERS)]
 
@@ -94,6 +94,8 @@ class LlamaCpp:
         backends = ctypes.CDLL(str(ggml), mode=ctypes.RTLD_GLOBAL)
         backends.ggml_backend_load_all_from_path(str(libraries).encode())
         self.library, self.vocab_size = declared(ctypes.CDLL(str(llama))), vocab_size
+        self.threads = len(os.sched_getaffinity(0))
+        self.thread_pool = thread_pool(backends, self.threads)
         self.library.llama_backend_init()
         parameters = self.library.llama_model_default_params()
         self.model = self.library.llama_model_load_from_file(str(model).encode(), parameters)
@@ -106,8 +108,8 @@ class LlamaCpp:
         # n_ctx (of all texts together), n_batch, n_ubatch, n_seq_max
         parameters.head[:] = (batch * length, batch * PROMPT, batch * PROMPT, batch)
         context = self.library.llama_init_from_model(self.model, parameters)
-        threads = len(os.sched_getaffinity(0))
-        self.library.llama_set_n_threads(context, threads, threads)
+        self.library.llama_set_n_threads(context, self.threads, self.threads)
+        self.library.llama_attach_threadpool(context, self.thread_pool, None)
         return context
 
     def timed(self, batch: int, new: int) -> tuple[float, list[int]]:
@@ -149,6 +151,7 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "llama_context_default_params": (Parameters, []),
         "llama_init_from_model": (pointer, [pointer, Parameters]),
         "llama_set_n_threads": (None, [pointer, number, number]),
+        "llama_attach_threadpool": (None, [pointer, pointer, pointer]),
         "llama_batch_init": (Batch, [number, number, number]),
         "llama_batch_free": (None, [Batch]),
         "llama_decode": (number, [pointer, Batch]),
@@ -159,6 +162,24 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library
+
+
+def thread_pool(backends: ctypes.CDLL, threads: int) -> int:
+    """Threads that wait between calls, as llama.cpp's own programs have them.
+
+    Without them, a build without OpenMP starts and ends its threads at each call.
+    """
+    pointer, parameters = ctypes.c_void_p, backends.ggml_threadpool_params_default
+    parameters.argtypes, parameters.restype = [ctypes.c_int], Parameters
+    registered, function_of = (
+        ctypes.CFUNCTYPE(pointer, *kinds)((name, backends))
+        for name, kinds in (
+            ("ggml_backend_reg_by_name", [ctypes.c_char_p]),
+            ("ggml_backend_reg_get_proc_address", [pointer, ctypes.c_char_p]),
+        )
+    )
+    new = function_of(registered(b"CPU"), b"ggml_threadpool_new")
+    return ctypes.CFUNCTYPE(pointer, ctypes.POINTER(Parameters))(new)(parameters(threads))
 
 
 if __name__ == "__main__":

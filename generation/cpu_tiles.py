@@ -15,12 +15,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-ROWS = 4
-"""Rows of W in a tile, and rows of x that it reads at a time."""
-BLOCK = 32
-"""Weights that share a scale in int8."""
-BYTE, SHORT, INT, LONG = map(ir.IntType, (8, 16, 32, 64))
-FLOAT, HALF = ir.FloatType(), ir.HalfType()
+ROWS, COLUMNS = 4, 4
+"""Rows of W, and rows of x, in a tile."""
+INT, LONG = ir.IntType(32), ir.IntType(64)
+FLOAT = ir.FloatType()
 
 
 @functools.cache
@@ -37,35 +35,74 @@ def has_wide_vectors() -> bool:
     return "+avx512f" in (numba.config.CPU_FEATURES or "")
 
 
-class Emitter:
-    """Writes the instructions of one tile: the parts that float32 and int8 share."""
+def vector_lanes() -> int:
+    """Floats in a vector register."""
+    return 16 if has_wide_vectors() else 8
 
-    def __init__(self, context, builder, kinds, arguments):
-        """`arguments` are out, x and W, arrays or pairs of them, and the first rows of x and W."""
-        self.builder = builder
-        self.first_x, self.first_row = arguments[-2:]
-        operands = []
-        for kind, value in zip(kinds[:3], arguments):
+
+class Emitter:
+    """Writes the instructions of a tile: the parts that float32 and int8 share."""
+
+    def __init__(self, context, builder, kinds, operands):
+        """`operands` are arrays, or pairs of them, of these Numba types; the first is written."""
+        self.builder, flat = builder, []
+        for kind, value in zip(kinds, operands):
             if isinstance(kind, types.Array):
-                operands.append((kind, value))
+                flat.append((kind, value))
             else:
-                parts = cgutils.unpack_tuple(builder, value)
-                operands += zip(kind, parts)
-        self.arrays = [context.make_array(kind)(context, builder, a) for kind, a in operands]
+                flat += zip(kind, cgutils.unpack_tuple(builder, value))
+        self.arrays = [context.make_array(kind)(context, builder, a) for kind, a in flat]
         self.widths = [cgutils.unpack_tuple(builder, array.shape)[1] for array in self.arrays]
 
-    def rows(self, index: int, first, n: int, element=None) -> list:
-        """Pointers to the beginning of `n` rows of an array, from row `first`."""
+    def row(self, index: int, place, element=None):
+        """A pointer to the beginning of a row of an array."""
         data = self.arrays[index].data
         data = data if element is None else self.builder.bitcast(data, element.as_pointer())
-        places = [self.builder.add(first, LONG(row)) for row in range(n)]
-        return [self.builder.gep(data, [self.builder.mul(p, self.widths[index])]) for p in places]
+        return self.builder.gep(data, [self.builder.mul(place, self.widths[index])])
+
+    def rows(self, index: int, first, n: int) -> list:
+        """Pointers to the beginning of `n` rows of an array, from row `first`."""
+        return [self.row(index, self.builder.add(first, LONG(row))) for row in range(n)]
 
     def load(self, pointer, place, element, lanes: int):
         """A vector from `place` on; only an element's own alignment is relied on."""
         pointer = self.builder.gep(pointer, [place])
         pointer = self.builder.bitcast(pointer, ir.VectorType(element, lanes).as_pointer())
         return self.builder.load(pointer, align=element.width // 8 if element != FLOAT else 4)
+
+    def store(self, vector, pointer, place) -> None:
+        """Write a vector to numbers from `place` on."""
+        pointer = self.builder.bitcast(self.builder.gep(pointer, [place]), vector.type.as_pointer())
+        self.builder.store(vector, pointer, align=4)
+
+    def first_lanes(self, n, lanes: int):
+        """A mask of the first n lanes, of all if n is not less."""
+        counted = ir.Constant(ir.VectorType(LONG, lanes), list(range(lanes)))
+        return self.builder.icmp_unsigned("<", counted, self.spread(n, lanes))
+
+    def load_first(self, pointer, n, lanes: int):
+        """A vector whose first n lanes are floats from `pointer` on; the others are 0."""
+        kind, mask = ir.VectorType(FLOAT, lanes), self.first_lanes(n, lanes)
+        pointer = self.builder.bitcast(pointer, kind.as_pointer())
+        zeros = ir.Constant(kind, [0.0] * lanes)
+        return self.call(f"masked.load.v{lanes}f32.p0", kind, pointer, INT(4), mask, zeros)
+
+    def store_first(self, vector, pointer, n) -> None:
+        """Write the first n lanes of a vector of floats, or all if it has no more."""
+        lanes, nothing = vector.type.count, ir.VoidType()
+        pointer = self.builder.bitcast(pointer, vector.type.as_pointer())
+        mask = self.first_lanes(n, lanes)
+        self.call(f"masked.store.v{lanes}f32.p0", nothing, vector, pointer, INT(4), mask)
+
+    def prefetch(self, pointer) -> None:
+        """Ask the memory for a cache line, to be read, into the nearest cache; do not wait."""
+        self.call("prefetch.p0", ir.VoidType(), pointer, INT(0), INT(3), INT(1))
+
+    def call(self, name: str, result, *arguments):
+        """Call one of LLVM's own functions."""
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}")
+        return self.builder.call(function, arguments)
 
     def sums(self, lanes: int, n: int) -> list:
         """`n` vectors of zeros that live in registers."""
@@ -74,10 +111,8 @@ class Emitter:
 
     def add_product(self, total, a, b) -> None:
         """total += a b, fused where the processor can."""
-        kind = ir.FunctionType(a.type, [a.type] * 3)
-        name = f"llvm.fmuladd.v{a.type.count}f32"
-        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        self.builder.store(self.builder.call(function, [a, b, self.builder.load(total)]), total)
+        added = self.call(f"fmuladd.v{a.type.count}f32", a.type, a, b, self.builder.load(total))
+        self.builder.store(added, total)
 
     def lanes(self, vector, places, other=None):
         """The lanes at `places` of a vector, or of two, one behind the other."""
@@ -90,8 +125,8 @@ class Emitter:
         nothing = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
         return self.lanes(self.builder.insert_element(nothing, number, INT(0)), [0] * lanes)
 
-    def write(self, sums: list, columns: int) -> None:
-        """Write the lanes of each sum, added up, to the first array.
+    def write(self, sums: list, pointers: list) -> None:
+        """Write the lanes of each sum, added up, to equally many numbers from each pointer on.
 
         The upper half of the lanes is added to the lower one until one is left, in two vectors at
         once as long as there are two: the halves of both fill one again.
@@ -109,24 +144,20 @@ class Emitter:
             ]
             width = half
         found = [(v, lane) for v in vectors for lane in range(v.type.count)]
-        pointers, rows = self.rows(0, self.first_x, columns), len(sums) // columns
         for i, (vector, lane) in enumerate(found):
-            column, row = divmod(i, rows)
-            place = self.builder.gep(
-                pointers[column], [self.builder.add(self.first_row, LONG(row))]
-            )
+            column, row = divmod(i, len(sums) // len(pointers))
+            place = self.builder.gep(pointers[column], [LONG(row)])
             self.builder.store(self.builder.extract_element(vector, INT(lane)), place)
 
 
-def float_sums(emit: Emitter, rows: int, columns: int) -> None:
+def float_sums(emit: Emitter, first_x, first_row, rows: int, columns: int) -> None:
     """Emit out = x W^T of a tile; the arrays are out (B, N), x (B, D) and W (N, D).
 
     D is cut into vectors; what is left of it fills a last one up with zeros.
     """
-    builder, lanes = emit.builder, 16 if has_wide_vectors() else 8
-    xs, weights = emit.rows(1, emit.first_x, columns), emit.rows(2, emit.first_row, rows)
-    sums = emit.sums(lanes, rows * columns)
-    dim = emit.widths[1]
+    builder, lanes = emit.builder, vector_lanes()
+    xs, weights = emit.rows(1, first_x, columns), emit.rows(2, first_row, rows)
+    sums, dim = emit.sums(lanes, rows * columns), emit.widths[1]
 
     def add(load) -> None:
         values = [load(pointer) for pointer in weights]
@@ -140,56 +171,9 @@ def float_sums(emit: Emitter, rows: int, columns: int) -> None:
         add(lambda pointer: emit.load(pointer, place, FLOAT, lanes))
     left = builder.urem(dim, LONG(lanes))
     with builder.if_then(builder.icmp_unsigned("!=", left, LONG(0)), likely=False):
-        vector, numbers = ir.VectorType(FLOAT, lanes), ir.VectorType(LONG, lanes)
-        counted = ir.Constant(numbers, list(range(lanes)))
-        mask = builder.icmp_unsigned("<", counted, emit.spread(left, lanes))
-        kind = ir.FunctionType(vector, [vector.as_pointer(), INT, mask.type, vector])
-        name = f"llvm.masked.load.v{lanes}f32.p0"
-        masked = cgutils.get_or_insert_function(builder.module, kind, name)
-        place, zeros = builder.sub(dim, left), ir.Constant(vector, [0.0] * lanes)
-
-        def load_left(pointer):
-            pointer = builder.bitcast(builder.gep(pointer, [place]), vector.as_pointer())
-            return builder.call(masked, [pointer, INT(4), mask, zeros])
-
-        add(load_left)
-    emit.write(sums, columns)
-
-
-def int8_sums(emit: Emitter, rows: int, columns: int) -> None:
-    """Emit the same of int8: out (B, N), x (B, D) int16, its scales (B, D/32), W (N, D) int8, its
-    scales (N, D/32), the bits of float16.
-
-    A block of 32 has 16 whole sums of two products each, exact in int32; LLVM makes multiply-add
-    instructions of them. They are scaled once a block: out += (scale_x scale_W) sum. The scales are
-    spread over the lanes before they are multiplied where that is less work, after it for one x.
-    """
-    builder, pairs = emit.builder, BLOCK // 2
-    xs, x_scales = (emit.rows(i, emit.first_x, columns) for i in (1, 2))
-    weights = emit.rows(3, emit.first_row, rows)
-    scales = emit.rows(4, emit.first_row, rows, HALF)
-    sums, wide = emit.sums(pairs, rows * columns), ir.VectorType(INT, BLOCK)
-    with cgutils.for_range(builder, emit.widths[4]) as loop:
-        place = builder.mul(loop.index, LONG(BLOCK))
-        values = [builder.sext(emit.load(p, place, BYTE, BLOCK), wide) for p in weights]
-        halves = [builder.load(builder.gep(p, [loop.index]), align=2) for p in scales]
-        factors = [builder.fpext(half, FLOAT) for half in halves]
-        if columns > 1:
-            factors = [emit.spread(factor, pairs) for factor in factors]
-        for column in range(columns):
-            x = builder.sext(emit.load(xs[column], place, SHORT, BLOCK), wide)
-            x_factor = builder.load(builder.gep(x_scales[column], [loop.index]))
-            if columns > 1:
-                x_factor = emit.spread(x_factor, pairs)
-            for row, value in enumerate(values):
-                products = builder.mul(value, x)
-                even, odd = (emit.lanes(products, range(k, BLOCK, 2)) for k in (0, 1))
-                whole = builder.sitofp(builder.add(even, odd), ir.VectorType(FLOAT, pairs))
-                factor = builder.fmul(x_factor, factors[row])
-                if columns == 1:
-                    factor = emit.spread(factor, pairs)
-                emit.add_product(sums[column * rows + row], whole, factor)
-    emit.write(sums, columns)
+        place = builder.sub(dim, left)
+        add(lambda pointer: emit.load_first(builder.gep(pointer, [place]), left, lanes))
+    emit.write(sums, [builder.gep(row, [first_row]) for row in emit.rows(0, first_x, columns)])
 
 
 def generator(kinds, rows: int, columns: int):
@@ -197,15 +181,13 @@ def generator(kinds, rows: int, columns: int):
 
     Where registers are few, its columns are read two at a time.
     """
-    emit_sums = float_sums if isinstance(kinds[2], types.Array) else int8_sums
 
     def generate(context, builder, signature, arguments):
         step = columns if has_wide_vectors() else min(columns, 2)
         *operands, first_x, first_row = arguments
+        emit = Emitter(context, builder, signature.args, operands)
         for column in range(0, columns, step):
-            begin = builder.add(first_x, LONG(column))
-            emit = Emitter(context, builder, signature.args, [*operands, begin, first_row])
-            emit_sums(emit, rows, step)
+            float_sums(emit, builder.add(first_x, LONG(column)), first_row, rows, step)
         return context.get_dummy_value()
 
     return types.void(*kinds), generate
@@ -213,11 +195,8 @@ def generator(kinds, rows: int, columns: int):
 
 @intrinsic
 def tile(typing_context, out, x, weight, first_x, first_row):
-    """out = x W^T for ROWS rows of x and of W.
-
-    x and the weight are arrays of float32, or of int8 each a pair with its scales.
-    """
-    return generator((out, x, weight, first_x, first_row), ROWS, ROWS)
+    """out = x W^T for COLUMNS rows of x and ROWS of W, all float32."""
+    return generator((out, x, weight, first_x, first_row), ROWS, COLUMNS)
 
 
 @intrinsic
@@ -233,21 +212,39 @@ def dot(typing_context, out, x, weight, first_x, first_row):
 
 
 @intrinsic
+def weighted_sum(typing_context, out, weights, values):
+    """out = weights values, of a row of weights, (1, n), and values, (n, C)."""
+
+    def generate(context, builder, signature, arguments):
+        emit, lanes = Emitter(context, builder, signature.args, arguments), vector_lanes()
+        n, width = emit.widths[1:]
+        (to, weight, value), (total,) = (
+            (emit.row(i, LONG(0)) for i in range(3)),
+            emit.sums(lanes, 1),
+        )
+        vectors = builder.udiv(builder.add(width, LONG(lanes - 1)), LONG(lanes))
+        with cgutils.for_range(builder, vectors) as columns:
+            begin = builder.mul(columns.index, LONG(lanes))
+            left = builder.sub(width, begin)
+            builder.store(ir.Constant(total.type.pointee, None), total)
+            with cgutils.for_range(builder, n) as loop:
+                place = builder.add(builder.mul(loop.index, width), begin)
+                factor = builder.load(builder.gep(weight, [loop.index]))
+                vector = emit.load_first(builder.gep(value, [place]), left, lanes)
+                emit.add_product(total, emit.spread(factor, lanes), vector)
+            emit.store_first(builder.load(total), builder.gep(to, [begin]), left)
+        return context.get_dummy_value()
+
+    return types.void(out, weights, values), generate
+
+
+@intrinsic
 def prefetch(typing_context, array, row, column):
     """Ask the memory for array[row, column] and its cache line, without waiting for it."""
 
     def generate(context, builder, signature, arguments):
-        kind = signature.args[0]
-        values = context.make_array(kind)(context, builder, arguments[0])
-        pointer = cgutils.get_item_pointer(context, builder, kind, values, arguments[1:])
-        byte = BYTE.as_pointer()
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [byte, INT, INT, INT]),
-            "llvm.prefetch.p0",
-        )
-        # To read, into the nearest cache, data.
-        builder.call(function, [builder.bitcast(pointer, byte), INT(0), INT(3), INT(1)])
+        emit = Emitter(context, builder, signature.args[:1], arguments[:1])
+        emit.prefetch(builder.gep(emit.row(0, arguments[1]), [arguments[2]]))
         return context.get_dummy_value()
 
     return types.void(array, row, column), generate

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from generation.cache import Cache
 from generation.cpu_decode import NO_BIAS, CpuDecodeStep
-from generation.cpu_kernels import attend, gate, multiply, quantised
+from generation.cpu_kernels import attend, gate
+from generation.cpu_products import multiply, prepared, quantised
+from generation.cpu_tiles import use_wide_vectors
 from generation.decoding import Decoder, GraphStep
 from generation.generation import Generation
 from generation.sampling import Sampling
@@ -14,13 +17,28 @@ from model.linear import Linear
 from model.llama import Llama
 from tests.model.cases import lively, tiny_config
 
-pytestmark = pytest.mark.usefixtures("graph_mode")
+pytestmark = pytest.mark.usefixtures("graph_mode", "wide_vectors")
 
 VARIANTS = {
     "plain": {},
     "grouped-query, bias": {"n_kv_heads": 2, "attention_bias": True},
     "one key head, untied": {"n_kv_heads": 1, "tie_embeddings": False},
 }
+
+
+@pytest.fixture(scope="module")
+def wide_vectors():
+    use_wide_vectors()
+
+
+@njit
+def prepare(x, weight):
+    return prepared(x, weight)
+
+
+def shorts(x, weight):
+    """The form of x for a processor without VNNI."""
+    return quantised(x, np.int16)
 
 
 def normal(*shape, seed=0):
@@ -49,19 +67,35 @@ def test_multiply(batch, dim):
     np.testing.assert_allclose(out, x.astype(np.float64) @ weight.T + bias, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [prepare, shorts])
 @pytest.mark.parametrize("batch", [1, 7])
-def test_multiply_int8(batch):
+def test_multiply_int8(batch, form):
     x, weight = normal(batch, 96), normal(23, 96, seed=1)
     whole, scales = quantise_matrix(weight)
-    values, x_scales = quantised(x)
+    pair = whole, scales.view(np.uint16)
+    values, x_scales = form(x, pair)
     expected, expected_scales = rounded(x)
-    np.testing.assert_array_equal(values, expected)
+    offset = 128 if values.dtype == np.uint8 else 0
+    np.testing.assert_array_equal(values.astype(np.int32) - offset, expected)
     np.testing.assert_allclose(x_scales, expected_scales, rtol=1e-6)
-    out = np.empty((batch, 23), np.float32)
-    shares(multiply, (values, x_scales), (whole, scales.view(np.uint16)), NO_BIAS, out)
+    out = np.full((batch + 1, 23), 5, np.float32)
+    shares(multiply, (values, x_scales), pair, NO_BIAS, out[:batch])
     x = expected * np.repeat(expected_scales, 32, -1)
-    np.testing.assert_allclose(out, x @ dequantised_rows(whole, scales).T, atol=1e-5)
-    np.testing.assert_allclose(out, x @ weight.T, atol=0.2)
+    np.testing.assert_allclose(out[:batch], x @ dequantised_rows(whole, scales).T, atol=1e-5)
+    np.testing.assert_allclose(out[:batch], x @ weight.T, atol=0.2)
+    assert (out[batch] == 5).all(), "a last strip wrote behind its rows"
+
+
+@pytest.mark.parametrize("form", [prepare, shorts])
+def test_int8_of_the_largest_numbers(form):
+    """No sum of whole numbers overflows."""
+    x, whole = np.ones((2, 64), np.float32), np.full((20, 64), 127, np.int8)
+    whole[1], whole[2, ::2] = -127, -127
+    x[1, 1::2] = -1
+    pair = whole, np.ones((20, 2), np.float16).view(np.uint16)
+    out = np.empty((2, 20), np.float32)
+    shares(multiply, form(x, pair), pair, NO_BIAS, out)
+    np.testing.assert_allclose(out, x @ whole.T.astype(np.float32), rtol=1e-6, atol=1e-3)
 
 
 @pytest.mark.parametrize("weights", ["float32", "int8"])
@@ -79,10 +113,6 @@ def test_a_product_does_not_depend_on_its_neighbours(weights):
         np.testing.assert_array_equal(out, together[rows])
 
 
-def prepare(x, weight):
-    return quantised(x) if isinstance(weight, tuple) else x
-
-
 def test_a_product_of_what_diverged_is_not_a_number():
     weight, x = normal(3, 32), normal(2, 32)
     weight[1, 5] = x[1, 7] = np.nan
@@ -91,7 +121,8 @@ def test_a_product_of_what_diverged_is_not_a_number():
         out = np.empty((batch, 3), np.float32)
         shares(multiply, x[:batch], weight, NO_BIAS, out)
         assert np.isnan(out).tolist() == [[False, True, False], [True] * 3][:batch]
-    shares(multiply, quantised(x), (whole, scales.view(np.uint16)), NO_BIAS, out)
+    pair = whole, scales.view(np.uint16)
+    shares(multiply, prepare(x, pair), pair, NO_BIAS, out)
     assert np.isnan(out).tolist() == [[False] * 3, [True] * 3]
 
 
@@ -102,7 +133,8 @@ def test_attend():
     for b, position in enumerate(positions):
         keys[b, :, position + 1 :] = np.nan
     out, first_rows = np.empty_like(q), np.arange(6).reshape(3, 2) * 6
-    shares(attend, q, keys.reshape(-1, 8), values.reshape(-1, 8), first_rows, positions, out)
+    rows = (x.reshape(-1, 8) for x in (q, keys, values))
+    shares(attend, *rows, first_rows, positions, out.reshape(-1, 8))
     for b, position in enumerate(positions):
         for h in range(4):
             key, value = (cache[b, h // 2, : position + 1] for cache in (keys, values))
