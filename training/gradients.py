@@ -38,7 +38,7 @@ class PlainGradients(nn.Cell):
         self.objective = objective
         self.weights = ParameterTuple(objective.trainable_params())
         self.optimizer = make_optimizer(self.weights, config, world)
-        self.reduce = gradient_reducer(self.weights)
+        self.reduce, self.reduce_sums = gradient_reducer(self.weights), all_reduce_sum()
         self.map = ops.HyperMap()
         if micro_batches > 1:
             self.accumulated = self.weights.clone("accumulated", init="zeros")
@@ -55,13 +55,13 @@ class PlainGradients(nn.Cell):
             ops.assign_add(accumulated, gradient)
         return True
 
-    def of_one(self, gradients):
-        """Those of a step of one micro-batch, over all ranks."""
-        return self.reduce(gradients)
+    def of_one(self, gradients, sums):
+        """Those of a step of one micro-batch, and its sums, over all ranks."""
+        return self.reduce(gradients), self.reduce_sums(sums)
 
     def of_all(self, sums):
-        """Those of all micro-batches, over all ranks; `sums` are known when they are added."""
-        return self.reduce(self.accumulated)
+        """The same of all micro-batches; `sums` are known when the gradients are added."""
+        return self.reduce(self.accumulated), self.reduce_sums(sums)
 
     def norm(self, gradients):
         """sqrt(sum g^2) over all weights."""
@@ -98,20 +98,20 @@ class NativeGradients(nn.Cell):
 
     add = begin
 
-    def of_one(self, gradients):
-        """A number that says the buffer has those of all ranks, after one micro-batch."""
-        return self.of_ranks(self.begin(gradients))
+    def of_one(self, gradients, sums):
+        """A number that says the buffer has those of all ranks, after one micro-batch; the sums."""
+        done = self.begin(gradients)
+        return (done, sums) if self.alone else self.of_ranks(ops.depend(sums, done))
 
     def of_all(self, sums):
         """The same after several; `sums` are known when all are added."""
-        return self.of_ranks(sums[:1])
+        return (sums[:1], sums) if self.alone else self.of_ranks(sums)
 
-    def of_ranks(self, done):
-        """Sum the buffer over all ranks."""
+    def of_ranks(self, sums):
+        """Sum the buffer and the sums over all ranks, at once: a message has a price of its own."""
         buffer = self.buffer
-        if self.alone:
-            return done
-        return buffer.put(buffer.whole, self.reduce(buffer.take(buffer.whole, done)))
+        total = self.reduce(buffer.take(buffer.whole, sums))
+        return buffer.put(buffer.whole, total), total[buffer.size :]
 
     def norm(self, gradients):
         """sqrt(sum g^2) over all weights."""

@@ -85,7 +85,10 @@ def _kernels() -> dict[str, Kernel]:
         "take": Kernel((optimizer.take,)),
         "put": Kernel((optimizer.put,)),
         "add_to_buffer": Kernel((optimizer.add_to_buffer,)),
+        "collect": Kernel((optimizer.collect,)),
+        "spread": Kernel((optimizer.spread,)),
         "adamw": Kernel((optimizer.adamw,)),
+        "descend": Kernel((optimizer.descend,)),
         "momentum": Kernel((optimizer.momentum,)),
         "muon": Kernel((optimizer.muon_matrix,), optimizer.muon),
     }

@@ -27,8 +27,7 @@ def main() -> None:
     file = TokenFile.open(data)
     kinds = {"plain": {}, "sharded": {"shard_optimizer": True}}
     kinds["muon"] = {"optimizer": "muon", "shard_optimizer": True}
-    kinds["native"] = {"kernels": "native"}
-    kinds["native-muon"] = {"optimizer": "muon", "kernels": "native"}
+    kinds |= {f"native-{kind}": {**options, "kernels": "native"} for kind, options in kinds.items()}
     for kind, options in kinds.items():
         values = train(file, world, **options)
         np.savez(f"{output}-{kind}-{world.rank}.npz", **values)
@@ -40,7 +39,9 @@ def main() -> None:
 def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
     """Losses, held-out nats, optimizer's bytes, weights and moments after some steps.
 
-    One more step is bad on the last rank only, and must be skipped by all.
+    The second half of them is done twice, the second time from its restored beginning; `exact` says
+    whether the results are the same to the bit. One more step is bad on the last rank only, and
+    must be skipped by all.
     """
     shape = {"dim": 16, "n_layers": 1, "n_heads": 2, "max_seq_len": SEQ_LEN, "vocab_size": 64}
     native = options.get("kernels") == "native"
@@ -51,21 +52,39 @@ def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
     rows = STEPS * GLOBAL_BATCH // world.size
     own = RankRows(feed, 0, rows, world.rank, world.size)
     micro_batch = GLOBAL_BATCH // world.size
-    losses = []
-    for number, batch in enumerate(
-        batches(own, feed.columns, micro_batch).create_dict_iterator(output_numpy=True), 1
-    ):
-        losses.append(float(step(*map(Tensor, batch.values()))[0]))
-        if number == STEPS // 2:  # as a resumed run does
-            step.optimizer.set_moments(step.optimizer.moments())
+    columns = [*batches(own, feed.columns, micro_batch).create_dict_iterator(output_numpy=True)]
+    losses = [run(step, batch) for batch in columns[: STEPS // 2]]
+    half = state(step)
+    first, once = [run(step, batch) for batch in columns[STEPS // 2 :]], state(step)
+    restore(step, half)
+    second, again = [run(step, batch) for batch in columns[STEPS // 2 :]], state(step)
+    exact = first == second and all(np.array_equal(once[name], again[name]) for name in once)
+    losses, batch = losses + second, columns[-1]
     if world.rank == world.size - 1:
         batch["loss_weight"] = batch["loss_weight"] * np.inf
     bad_steps = int(step(*map(Tensor, batch.values()))[3])
     nats = HeldOut(objective, feed.held_out, 2, world).evaluate().nats
-    weights = {p.name: p.asnumpy() for p in network.get_parameters()}
-    moments = step.optimizer.moments()
     figures = {"nats": nats, "bytes": step.optimizer.n_bytes, "bad_steps": bad_steps}
-    return {"losses": losses, **figures, **weights, **moments}
+    weights = {p.name: p.asnumpy() for p in network.get_parameters()}
+    return {"losses": losses, "exact": exact, **figures, **weights, **step.optimizer.moments()}
+
+
+def run(step: TrainStep, batch: dict[str, np.ndarray]) -> float:
+    """The loss of a step."""
+    return float(step(*map(Tensor, batch.values()))[0])
+
+
+def state(step: TrainStep) -> dict[str, np.ndarray]:
+    """What a checkpoint holds, by name."""
+    parameters = [*step.optimizer.all_weights(), *step.counters()]
+    return {p.name: p.asnumpy().copy() for p in parameters} | step.optimizer.moments()
+
+
+def restore(step: TrainStep, values: dict[str, np.ndarray]) -> None:
+    """Go back to a state, as a resumed run does."""
+    for parameter in [*step.optimizer.all_weights(), *step.counters()]:
+        parameter.set_data(Tensor(values[parameter.name]))
+    step.optimizer.set_moments(values)
 
 
 if __name__ == "__main__":
