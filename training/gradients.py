@@ -10,7 +10,8 @@ from mindspore import ParameterTuple, nn, ops
 from training.config import TrainConfig
 from training.objectives.base import Objective
 from training.optimizers.registry import make_optimizer
-from training.parallel import World, all_reduce_sum, gradient_reducer, launched
+from training.parallel import World, all_reduce_sum, gradient_reducer
+from training.shared_memory import SharedMemory
 
 _square_sum = ops.MultitypeFuncGraph("square_sum")
 _scaled = ops.MultitypeFuncGraph("scaled")
@@ -83,14 +84,17 @@ class NativeGradients(nn.Cell):
 
     def __init__(self, objective: Objective, config: TrainConfig, micro_batches: int, world: World):
         from model.native.gradients import GradientBuffer
+        from training.exchange import make_exchange
 
         super().__init__(auto_prefix=False)
-        trained = objective.trainable_params()
-        self.buffer = GradientBuffer(trained, objective.network.output)
+        trained, memory = objective.trainable_params(), SharedMemory(world)
+        self.buffer = GradientBuffer(trained, objective.network.output, world.size, memory.allocate)
+        self.exchange = make_exchange(self.buffer, world, memory)
         self.objective = objective.accumulating_into(self.buffer)
         self.weights = ParameterTuple([self.buffer.start, *self.buffer.unclaimed()])
-        self.optimizer = make_optimizer(ParameterTuple(trained), config, world, self.buffer)
-        self.alone, self.reduce = not launched(), all_reduce_sum()
+        self.optimizer = make_optimizer(
+            ParameterTuple(trained), config, world, self.buffer, self.exchange
+        )
 
     def begin(self, gradients):
         """The kernels have added those of the weights they know; add the others."""
@@ -100,18 +104,11 @@ class NativeGradients(nn.Cell):
 
     def of_one(self, gradients, sums):
         """A number that says the buffer has those of all ranks, after one micro-batch; the sums."""
-        done = self.begin(gradients)
-        return (done, sums) if self.alone else self.of_ranks(ops.depend(sums, done))
+        return self.exchange(ops.depend(sums, self.begin(gradients)))
 
     def of_all(self, sums):
         """The same after several; `sums` are known when all are added."""
-        return (sums[:1], sums) if self.alone else self.of_ranks(sums)
-
-    def of_ranks(self, sums):
-        """Sum the buffer and the sums over all ranks, at once: a message has a price of its own."""
-        buffer = self.buffer
-        total = self.reduce(buffer.take(buffer.whole, sums))
-        return buffer.put(buffer.whole, total), total[buffer.size :]
+        return self.exchange(sums)
 
     def norm(self, gradients):
         """sqrt(sum g^2) over all weights."""

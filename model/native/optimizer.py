@@ -2,10 +2,9 @@
 
 All gradients are in one buffer. An update has two halves. The first takes gradients into moments,
 and puts into the buffer in their place what the weights will follow; of each weight it needs only
-the part whose moments this rank keeps. Ranks that share the moments then gather those parts. The
-second half changes the weights. `places` has for each weight five numbers: the address of its
-gradient, its size, the size of this rank's part (or of all), where that begins, and whether the
-weight is decayed. `scalars` are
+the part whose moments this rank keeps. Ranks that share the moments then gather those parts
+(model/native/ranks.py). The second half changes the weights. `places` says where each gradient is,
+and what a rank's part of it (model/native/places.py). `scalars` are
 
     factor (what gradients are multiplied by), good (1, or 0: the step changes nothing),
     lr, decay, and then the optimizer's own.
@@ -14,7 +13,6 @@ A kernel's output is one number that says it is done: what must come later takes
 """
 
 import numpy as np
-from numba import njit
 
 from model.native.calls import (
     COUNT,
@@ -35,15 +33,13 @@ from model.native.calls import (
     transposed_product,
     vector,
 )
+from model.native.places import DECAYED, OWN_SIZE, PLACES, SIZE, in_buffer, own_share
 from model.native.rows import add, copy, fast, fill, scale, square_sum
 
 PIECE = 4096
 """Numbers that are summed in float32; sums of pieces are added in float64."""
 FACTOR, GOOD, RATE, DECAY, OWN = range(5)
 """Places in `scalars`."""
-PLACES = 5
-SIZE, OWN_SIZE, OWN_FIRST, DECAYED = range(1, PLACES)
-"""How many numbers `places` has for a weight, and what they are after the address."""
 ROUNDS = 5
 # Newton-Schulz: a singular value s becomes a s + b s^3 + c s^5 (training/optimizers/muon.py).
 A, B, C = np.float32(3.4445), np.float32(-4.7750), np.float32(2.0315)
@@ -77,70 +73,6 @@ def clear(context, part, parts):
     vector(context, 2, 1)[0] = ONE
 
 
-def take(context, part, parts):
-    """buffer (address, size), others (n) -> a copy of the buffer, and of the others (size + n)."""
-    size, n = place(context, 0, 1), extent(context, 1, 0)
-    begin, end = share(size, part, parts)
-    copy(vector(context, 2, size)[begin:end], floats(place(context, 0, 0), size)[begin:end])
-    if part == 0:
-        copy(vector(context, 2, size + n)[size:], vector(context, 1, n))
-
-
-def put(context, part, parts):
-    """buffer (address, size), numbers (size + n) -> done (1): the buffer holds the first ones."""
-    size = place(context, 0, 1)
-    begin, end = share(size, part, parts)
-    copy(floats(place(context, 0, 0), size)[begin:end], vector(context, 1, size)[begin:end])
-    vector(context, 2, 1)[0] = ONE
-
-
-@njit
-def weight_share(context, i, part, parts):
-    """Begin and end, among the numbers of weight i, of what a part does of this rank's part."""
-    begin, end = share(place(context, 1, PLACES * i + OWN_SIZE), part, parts)
-    first = place(context, 1, PLACES * i + OWN_FIRST)
-    return first + begin, first + end
-
-
-@njit
-def in_buffer(context, i):
-    """What the buffer holds for weight i, seen as an array of one axis."""
-    return floats(place(context, 1, PLACES * i), place(context, 1, PLACES * i + SIZE))
-
-
-def collect(context, part, parts):
-    """done (1), places (5 n) -> what the buffer holds for this rank's parts, one after another."""
-    n, at = extent(context, 1, 0) // PLACES, 0
-    out = vector(context, 2, extent(context, 2, 0))
-    for i in range(n):
-        begin, end = weight_share(context, i, part, parts)
-        first = at - place(context, 1, PLACES * i + OWN_FIRST)
-        copy(out[first + begin : first + end], in_buffer(context, i)[begin:end])
-        at += place(context, 1, PLACES * i + OWN_SIZE)
-
-
-def spread(context, part, parts):
-    """parts of all ranks, places (5 n) -> done (1): the buffer holds all parts.
-
-    The ranks' parts of a weight are equal, and in the order of the ranks.
-    """
-    n, total, at = extent(context, 1, 0) // PLACES, extent(context, 0, 0), 0
-    numbers, stride = vector(context, 0, total), 0
-    for i in range(n):
-        stride += place(context, 1, PLACES * i + OWN_SIZE)
-    for i in range(n):
-        size = place(context, 1, PLACES * i + OWN_SIZE)
-        begin, end = share(size, part, parts)
-        for rank in range(total // stride):
-            begun = rank * stride + at
-            copy(
-                in_buffer(context, i)[rank * size + begin : rank * size + end],
-                numbers[begun + begin : begun + end],
-            )
-        at += size
-    vector(context, 2, 1)[0] = ONE
-
-
 def add_to_buffer(context, part, parts):
     """gradient (rows, columns), place -> done (1): the gradient is added to its place."""
     size = extent(context, 0, 0) * extent(context, 0, 1)
@@ -162,7 +94,7 @@ def adamw_row(m, v, g, factor, beta1, beta2, eps):
 
 
 def adamw(context, part, parts):
-    """scalars (7), places (5 n), done, m, v (n each) -> done (1): the first half of AdamW.
+    """scalars (7), places, done, m, v (n each) -> done (1): the first half of AdamW.
 
     lr, decay and eps hold the corrections of bias (training/optimizers/adamw.py); own scalars are
     beta1, beta2, eps.
@@ -175,7 +107,7 @@ def adamw(context, part, parts):
     for i in range(n):
         size = place(context, 1, PLACES * i + OWN_SIZE)
         begin, end = share(size, part, parts)
-        first, last = weight_share(context, i, part, parts)
+        first, last = own_share(context, i, part, parts)
         m, v = vector(context, 3 + i, size), vector(context, 3 + n + i, size)
         adamw_row(
             m[begin:end], v[begin:end], in_buffer(context, i)[first:last],
@@ -191,7 +123,7 @@ def descend_row(w, x, rate, decay):
 
 
 def descend(context, part, parts):
-    """scalars (7), places (5 n), done, weights (n) -> done (1): the second half of AdamW."""
+    """scalars (7), places, done, weights (n) -> done (1): the second half of AdamW."""
     n = context[COUNT] - 4
     s = vector(context, 0, OWN + 3)
     vector(context, 3 + n, 1)[0] = ONE
@@ -220,7 +152,7 @@ def look_ahead(m, g, factor, momentum):
 
 
 def momentum(context, part, parts):
-    """scalars (5), places (5 n), done, m (n) -> done (1): the first half of Muon."""
+    """scalars (5), places, done, m (n) -> done (1): the first half of Muon."""
     n = context[COUNT] - 4
     s = vector(context, 0, OWN + 1)
     vector(context, 3 + n, 1)[0] = ONE
@@ -229,7 +161,7 @@ def momentum(context, part, parts):
     for i in range(n):
         size = place(context, 1, PLACES * i + OWN_SIZE)
         begin, end = share(size, part, parts)
-        first, last = weight_share(context, i, part, parts)
+        first, last = own_share(context, i, part, parts)
         m, g = vector(context, 3 + i, size)[begin:end], in_buffer(context, i)[first:last]
         momentum_row(m, g, s[FACTOR], s[OWN])
         look_ahead(m, g, s[FACTOR], s[OWN])
@@ -250,7 +182,7 @@ def add_diagonal(q, side, value):
 
 
 def muon(context):
-    """scalars (5), places (5 n), done, weights (n) -> done (1): the second half of Muon.
+    """scalars (5), places, done, weights (n) -> done (1): the second half of Muon.
 
     w <- (1 - lr decay) w - lr 0.2 sqrt(max(rows, columns)) O(x), for x in the buffer, each matrix
     by one core; own scalar: momentum.

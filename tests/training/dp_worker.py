@@ -1,6 +1,7 @@
 """One rank of test_parallel.py: some steps of a tiny network, its weights saved at the end."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, ops
@@ -9,6 +10,7 @@ from corpus.token_file import TokenFile
 from model.config import ModelConfig
 from model.llama import Llama
 from runs.device import select_device
+from training import shared_memory
 from training.config import TrainConfig
 from training.feeds.base import RankRows, batches
 from training.feeds.tokens import TokenFeed
@@ -28,7 +30,10 @@ def main() -> None:
     kinds = {"plain": {}, "sharded": {"shard_optimizer": True}}
     kinds["muon"] = {"optimizer": "muon", "shard_optimizer": True}
     kinds |= {f"native-{kind}": {**options, "kernels": "native"} for kind, options in kinds.items()}
+    kinds["native-messages"] = kinds["native-muon"]
     for kind, options in kinds.items():
+        if kind == "native-messages":  # as between machines
+            shared_memory.FOLDER = Path(output) / "nowhere"
         values = train(file, world, **options)
         np.savez(f"{output}-{kind}-{world.rank}.npz", **values)
     if world.size > 1:

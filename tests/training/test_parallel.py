@@ -46,7 +46,7 @@ def results(repo, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
-SHARDED = ["sharded", "muon", "native-sharded", "native-muon"]
+SHARDED = ["sharded", "muon", "native-sharded", "native-muon", "native-messages"]
 KINDS = pytest.mark.parametrize("kind", ["plain", "native-plain", *SHARDED])
 
 
@@ -88,7 +88,12 @@ def test_what_follows_from_a_restored_state_is_the_same_to_the_bit(results, kind
 
 @pytest.mark.parametrize(
     "kind, other",
-    [("native-sharded", "native-plain"), ("native-sharded", "sharded"), ("native-muon", "muon")],
+    [
+        ("native-sharded", "native-plain"),
+        ("native-sharded", "sharded"),
+        ("native-muon", "muon"),
+        ("native-messages", "native-muon"),
+    ],
 )
 def test_forms_of_one_optimizer_agree(results, kind, other):
     ours, truth = results[f"two-{kind}-0"], results[f"two-{other}-0"]

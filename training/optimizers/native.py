@@ -15,28 +15,24 @@ from mindspore import dtype as mstype
 
 from model.native.cells import operator
 from model.native.gradients import GradientBuffer
-from model.native.optimizer import OWN_SIZE, SIZE
+from model.native.places import OWN_SIZE, PLACES, SIZE
 from training.config import TrainConfig
+from training.exchange import one_number
 from training.optimizers.adamw import AdamW
 from training.optimizers.base import Optimizer
 from training.optimizers.muon import Muon
 from training.parallel import World
 
 
-def one_number(*shapes):
-    """The shape of a kernel's only output."""
-    return (1,)
-
-
 class NativeAdamW(AdamW):
     """AdamW: a kernel for all moments, and one for all weights."""
 
-    def __init__(self, parameters, config: TrainConfig, sharers: World, buffer: GradientBuffer):
+    def __init__(self, parameters, config: TrainConfig, sharers: World, buffer, exchange):
         super().__init__(parameters, config, sharers)
         self.decay = config.weight_decay
-        numbers = places_of(self, buffer, self.m)
-        self.places = Tensor(numbers, mstype.int64)
-        self.collect = Gather(numbers, sharers)
+        self.numbers = places_of(self, buffer, self.m)
+        self.places = Tensor(self.numbers, mstype.int64)
+        self.gather_parts = gathering(self.numbers, exchange)
         self.take_moments = operator("adamw", one_number)
         self.descend = operator("descend", one_number)
 
@@ -59,19 +55,19 @@ class NativeAdamW(AdamW):
     def construct(self, factor, good, lr, step, done):
         """Apply one update."""
         scalars = self.scalars(factor, good, lr, step)
-        return self.second_half(scalars, self.collect(self.first_half(scalars, done)))
+        return self.second_half(scalars, self.gather_parts(self.first_half(scalars, done)))
 
 
 class NativeMuon(Muon):
     """Muon: the momentum of all matrices by one kernel, then each matrix by one core."""
 
-    def __init__(self, parameters, config: TrainConfig, sharers: World, buffer: GradientBuffer):
+    def __init__(self, parameters, config: TrainConfig, sharers: World, buffer, exchange):
         super().__init__(parameters, config, sharers)
         others = [parameters[i] for i in self.others]
-        self.adamw = NativeAdamW(others, config, sharers, buffer)
+        self.adamw = NativeAdamW(others, config, sharers, buffer, exchange)
         numbers = places_of(self, buffer, self.m)
         self.places = Tensor(numbers, mstype.int64)
-        self.collect = Gather(np.concatenate((numbers, self.adamw.places.asnumpy())), sharers)
+        self.gather_parts = gathering(np.concatenate((numbers, self.adamw.numbers)), exchange)
         self.take_momentum = operator("momentum", one_number)
         self.apply = operator("muon", one_number)
 
@@ -81,42 +77,25 @@ class NativeMuon(Muon):
         constants = ops.ones_like(lr) * self.decay, ops.ones_like(lr) * self.momentum
         scalars = ops.stack((factor, good, lr, *constants))
         done = self.adamw.first_half(adamw_scalars, done)
-        done = self.collect(self.take_momentum(scalars, self.places, done, *self.m))
+        done = self.gather_parts(self.take_momentum(scalars, self.places, done, *self.m))
         done = self.adamw.second_half(adamw_scalars, done)
         return self.apply(scalars, self.places, done, *self.weights)
 
 
-class Gather(nn.Cell):
-    """Where ranks share the moments, what each has put into the buffer for its parts, for all.
-
-    Called with a number that says it is there, it returns one that says all is.
-    """
-
-    def __init__(self, numbers: np.ndarray, sharers: World):
-        super().__init__()
-        shared = numbers[numbers[:, OWN_SIZE] < numbers[:, SIZE]]
-        self.alone, size = len(shared) == 0, int(shared[:, OWN_SIZE].sum())
-        if not self.alone:
-            self.places = Tensor(shared, mstype.int64)
-            self.parts = operator("collect", lambda done, places: (size,))
-            self.gather = ops.AllGather()
-            self.spread = operator("spread", one_number)
-
-    def construct(self, done):
-        """Gather all parts."""
-        if self.alone:
-            return done
-        return self.spread(self.gather(self.parts(done, self.places)), self.places)
+def gathering(places: np.ndarray, exchange: nn.Cell) -> nn.Cell:
+    """The cell by which ranks that share the moments gather the parts of some places."""
+    parted = places[places[:, OWN_SIZE] < places[:, SIZE]]
+    return exchange.gathering(parted) if len(parted) else nn.Identity()
 
 
 def places_of(optimizer: Optimizer, buffer: GradientBuffer, moments) -> np.ndarray:
-    """`PLACES` numbers for each weight of an optimizer; see model/native/optimizer.py."""
+    """`PLACES` numbers for each weight of an optimizer; see model/native/places.py."""
     numbers = []
     for weight, moment in zip(optimizer.weights, moments):
         first = optimizer.sharers.rank * moment.size if moment.size < weight.size else 0
         decayed = int(weight.ndim > 1)
         numbers.append((buffer.address(weight), weight.size, moment.size, first, decayed))
-    return np.array(numbers, np.int64)
+    return np.array(numbers, np.int64).reshape(-1, PLACES)
 
 
 NATIVE_OPTIMIZERS = {"adamw": NativeAdamW, "muon": NativeMuon}
