@@ -93,10 +93,8 @@ def prepare(recipe: Recipe) -> PreparedRun:
     recipe = with_steps_of_begun_run(recipe)
     feed = STAGES[recipe.objective.kind].feed(recipe, tokenizer, template)
     run = open_run(recipe, tokenizer)
-    shared = world.size > 1 and recipe.train.shard_optimizer
-    reason = "ranks share the moments" if shared else None
-    if recipe.train.recompute:  # a kernel that is done again adds its gradient again
-        reason = "train.recompute is on"
+    # A kernel that is done again adds its gradient again.
+    reason = "train.recompute is on" if recipe.train.recompute else None
     kernels = select_kernels(recipe.train.kernels, dtype, reason)
     return PreparedRun(run, tokenizer, template, feed, target, dtype, world, *kernels)
 

@@ -17,7 +17,7 @@ from llvmlite import binding
 from mindspore import ops
 from numba import carray, cfunc, types
 
-from model.native import attention, embedding, gate, linear, loss, norm, optimizer, rounding
+from model.native import attention, embedding, gate, linear, loss, norm, optimizer, ranks, rounding
 from model.native.cache import checksums, executable_file, kept, user_folder
 from model.native.calls import (
     ADDRESSES,
@@ -82,10 +82,15 @@ def _kernels() -> dict[str, Kernel]:
         "scatter_accumulate": Kernel((embedding.scatter,), flag=embedding.TO_BUFFER),
         "square_norm": Kernel((optimizer.square_norm_part,), optimizer.square_norm),
         "clear": Kernel((optimizer.clear,)),
-        "take": Kernel((optimizer.take,)),
-        "put": Kernel((optimizer.put,)),
+        "take": Kernel((ranks.take,)),
+        "put": Kernel((ranks.put,)),
         "add_to_buffer": Kernel((optimizer.add_to_buffer,)),
+        "collect": Kernel((ranks.collect,)),
+        "spread": Kernel((ranks.spread,)),
+        "sum_own": Kernel((ranks.sum_own,)),
+        "fetch": Kernel((ranks.fetch,)),
         "adamw": Kernel((optimizer.adamw,)),
+        "descend": Kernel((optimizer.descend,)),
         "momentum": Kernel((optimizer.momentum,)),
         "muon": Kernel((optimizer.muon_matrix,), optimizer.muon),
     }
