@@ -51,6 +51,13 @@ def test_what_fits_is_found(folder):
     assert index.search('" OR near*(', 5) == []
 
 
+def test_common_terms_count_only_where_nothing_else_does(folder, monkeypatch):
+    monkeypatch.setattr("corpus.passages.MANY", 1)
+    index = PassageIndex.open(folder)
+    assert index.common == {"长", "江"} - ({"江"} if len(index.search("江", 5)) < 2 else set())
+    assert index.search("长河", 1)[0].text.startswith("长江是中国最长的河流")
+
+
 def test_the_index_is_kept_until_a_file_changes(folder):
     PassageIndex.open(folder)
     file = folder / INDEX_NAME
