@@ -1,7 +1,7 @@
 """The demo's idioms as a document to look things up in: python -m corpus.idiom_documents.
 
-Entries as pretraining reads them (meaning, origin, example), with a blank line between them, so
-that none shares a passage with another.
+A word and its meaning as pretraining reads them, without origin and example, so that several
+passages fit a small context; blank lines between them, so that none shares a passage.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not table.exists():
         demo_corpus.fetch(demo_corpus.IDIOMS, table)
     with table.open(encoding="utf-8", newline="") as file:
-        entries = [idiom_entry(row) for row in csv.DictReader(file)]
+        entries = [idiom_entry(row).splitlines()[0] for row in csv.DictReader(file)]
     with atomic_open(options.folder / NAME, "w") as file:
         file.write("\n\n".join(entries) + "\n")
     print(f"wrote {len(entries):,} entries to {options.folder / NAME}")
