@@ -127,6 +127,7 @@ class PlainLosses(nn.Cell):
 @pytest.mark.parametrize("rows_at_once", [16, 1000])
 def test_losses(rows, vocab, dim, rows_at_once, monkeypatch):
     monkeypatch.setattr("model.native.loss_cells.CHUNK_BYTES", 4 * vocab * rows_at_once)
+    monkeypatch.setattr("model.native.loss_cells.LEAST_ROWS", 1)
     targets = np.random.default_rng(5).integers(0, vocab, rows).astype(np.int32)
     inputs = normal(rows, dim), normal(vocab, dim), targets
     check(TokenLosses(), PlainLosses(), inputs, [(rows,)], 2)
@@ -170,6 +171,7 @@ def test_linear_in_bfloat16(bias):
 def test_losses_in_bfloat16(monkeypatch):
     rows, vocab, dim = 37, 1130, 24
     monkeypatch.setattr("model.native.loss_cells.CHUNK_BYTES", 4 * vocab * 16)
+    monkeypatch.setattr("model.native.loss_cells.LEAST_ROWS", 1)
     targets = np.random.default_rng(5).integers(0, vocab, rows).astype(np.int32)
     h, table = rounded(normal(rows, dim)), rounded(normal(vocab, dim))
     losses, dh, dtable = evaluate(TokenLosses(half=True), (h, table, targets), [(rows,)], 2)
