@@ -8,10 +8,7 @@ out of (B T, H C) and (B T, K C). For the gradient only the logarithm of each ro
 
     P = exp(S - l)    dV += P^T dO    dS = P (dO V^T - rowsum(dO O))    dQ = dS K    dK += dS^T Q
 
-The products are made of tiles of a few rows (model/native/tiles.py), each of which ends at the last
-key that its rows may see. So a head's rows are `wide` numbers apart, a multiple of LANES, and S and
-P have an odd multiple in a row: rows an even number of cache lines apart would share few places of
-the cache. K and V, whose transposes are right factors, are turned once a head.
+model/native/causal.py has the products.
 
 Positions of one document are next to each other, in every row of the batch, and heads that share a
 key head are next to each other too.
@@ -31,15 +28,21 @@ from model.native.calls import (
     share,
     vector,
 )
+from model.native.causal import (
+    PIECE,
+    row_numbers,
+    scores,
+    turn,
+    up,
+    weighted,
+    weighted_back,
+)
 from model.native.rows import copy, dot, exp, exp_in_place, fast, fill, largest
-from model.native.tiles import LANES, tile, tile_rows, tile_vectors, turn_square
+from model.native.tiles import LANES, tile_rows
 
 DOCUMENTS = 1
 """Flag: attention stays within a document; the document numbers are an input."""
 BLOCK = 64
-PIECE = 64
-"""Passes over a row begin and end at multiples of so many keys: LLVM's loops of vectors do as many
-at a time, and what is left number by number."""
 LEAST = np.float32(-3e38)
 
 
@@ -72,77 +75,6 @@ def find_starts(starts, segments):
         if t > 0 and segments[t] != segments[t - 1]:
             begin = t
         starts[t] = begin
-
-
-@fast
-def up(size, multiple):
-    """The least multiple that is not below a size."""
-    return (size + multiple - 1) // multiple * multiple
-
-
-@fast
-def row_numbers(time):
-    """Numbers from one row of S to the next: an odd number of vectors, for all keys and more."""
-    return up(time + tile_rows(), PIECE) + LANES
-
-
-@fast
-def turn(target, source, time, wide):
-    """Rows of `wide` numbers -> panels of LANES rows each, transposed: (wide, LANES)."""
-    for t in range(0, time, LANES):
-        for c in range(0, wide, LANES):
-            place = target + FLOAT * (t * wide + c * LANES)
-            turn_square(source + FLOAT * (t * wide + c), wide, place, LANES)
-
-
-@fast
-def span(i, first, key, rows, starts):
-    """The keys, from `key` on, that rows i, i + 1, ... of a block's tile see: first, end."""
-    return starts[first + i] - key, min(i + tile_rows(), rows) + first - key
-
-
-@fast
-def scores(S, step, q, k, size, wide, first, key, rows, starts):
-    """S <- Q K^T for a block of queries, where they see keys; K in panels."""
-    for i in range(0, rows, tile_rows()):
-        low, high = span(i, first, key, rows, starts)
-        panel, end = low // LANES, up(high, LANES) // LANES
-        while panel < end:
-            n = min(end - panel, tile_vectors())
-            tile(
-                n, False, size, q + FLOAT * i * wide, wide,
-                k + FLOAT * (key + panel * LANES) * wide, LANES, wide * LANES,
-                S + FLOAT * (i * step + panel * LANES), step, 0,
-            )  # fmt: skip
-            panel += n
-
-
-@fast
-def weighted(out, S, step, x, wide, first, key, rows, starts):
-    """out (rows, wide) <- S X for a block of queries, X all rows of a head."""
-    for i in range(0, rows, tile_rows()):
-        low, high = span(i, first, key, rows, starts)
-        for c in range(0, wide, LANES * tile_vectors()):
-            tile(
-                min((wide - c) // LANES, tile_vectors()), False, high - low,
-                S + FLOAT * (i * step + low), step,
-                x + FLOAT * ((key + low) * wide + c), wide, LANES,
-                out + FLOAT * (i * wide + c), wide, 0,
-            )  # fmt: skip
-
-
-@fast
-def weighted_back(out, S, step, x, wide, first, key, rows):
-    """out += S^T X: for a block of queries, whose rows X has; `out` are all rows of a head."""
-    for j in range(0, first + rows - key, tile_rows()):
-        r = max(0, j + key - first)  # the first row that sees key j
-        for c in range(0, wide, LANES * tile_vectors()):
-            tile(
-                min((wide - c) // LANES, tile_vectors()), True, rows - r,
-                S + FLOAT * (r * step + j), step,
-                x + FLOAT * (r * wide + c), wide, LANES,
-                out + FLOAT * ((key + j) * wide + c), wide, 1,
-            )  # fmt: skip
 
 
 @fast

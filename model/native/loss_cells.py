@@ -8,8 +8,8 @@ from model.native.cells import Accumulating, operator, scratch
 from model.native.library import HALF_NAME
 
 CHUNK_BYTES, LEAST_ROWS = 24 << 20, 256
-"""The logits of one chunk of rows are at most so large, so that they stay in the third cache; unless
-that were fewer rows than these, for which the table is read and its gradient is added to."""
+"""The logits of one chunk of rows are at most so large, to stay in the third cache; or there are so
+many rows, since the table is read, and its gradient added to, once a chunk."""
 
 
 def chunk_rows(rows: int, vocab_size: int) -> int:
