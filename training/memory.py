@@ -48,12 +48,13 @@ def estimate_memory(
     trained, frozen = whole + low, FROZEN_COPIES * (model.n_params() - whole)
     shared = (2 - 2 / world.size) * config.shard_optimizer
     if native:
-        from model.native.loss_cells import CHUNK_BYTES as NATIVE_CHUNK_BYTES
+        from model.native.loss_cells import chunk_rows
 
         block = NATIVE_WIDE * model.dim + NATIVE_HIDDEN * model.hidden_dim
-        numbers = (NATIVE_COPIES - shared) * trained + frozen + tokens * model.n_layers * block
-        logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, NATIVE_CHUNK_BYTES)
-        return NATIVE_FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers) + logits
+        logits = chunk_rows(tokens, model.padded_vocab_size) * model.padded_vocab_size
+        copies = (NATIVE_COPIES - shared) * trained
+        numbers = copies + frozen + tokens * model.n_layers * block + logits
+        return NATIVE_FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers)
     copies = COPIES + MORE_COPIES * accumulates - shared
     block = WIDE * model.dim + KEYS * model.kv_dim + HIDDEN * model.hidden_dim
     block += SCORES * model.n_heads * model.max_seq_len

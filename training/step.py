@@ -4,6 +4,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from common.memory import return_freed_memory
 from model.dropout import row_keys
 from training.config import TrainConfig
 from training.gradients import NativeGradients, PlainGradients
@@ -71,6 +72,7 @@ class TrainStep(nn.Cell):
         self.good_steps = _state("good_steps", 0, mstype.int32)
         self.bad_steps = _state("bad_steps", 0, mstype.int32)
         self.learning_rates = Tensor(learning_rates(config))
+        self.first_compilation = True
         self.has_measures = len(objective.measures) > 0
         self.drops, self.seed, self.world = drops, config.seed % 2**31, world or World()
         form = NativeGradients if native else PlainGradients
@@ -82,6 +84,13 @@ class TrainStep(nn.Cell):
             self.micro = _state("micro", 0, mstype.int32)
             n_sums = 2 + len(objective.measures)
             self.sums = _state("accumulated_sums", np.zeros(n_sums, np.float32))
+
+    def compile(self, *batch, **options):
+        """Compile for a batch, as the first call does, and return what only that took."""
+        super().compile(*batch, **options)
+        if self.first_compilation:
+            return_freed_memory()
+            self.first_compilation = False
 
     def construct(self, *batch):
         """Accumulate one micro-batch, the objective's columns; update when the step's last is in.

@@ -49,6 +49,8 @@ ENTRY = types.int32(
 )  # fmt: skip
 HALF_NAME = "_bfloat16"
 """in the names of kernels that round the operands of their products first"""
+SHARING = 2, 3
+"""so many linear layers have the same input: gate and up; query, key and value"""
 REPO = Path(__file__).resolve().parents[2]
 COPY_FUNCTOR = 2
 """The operation of a std::function's manager that copies it."""
@@ -103,6 +105,12 @@ def _kernels() -> dict[str, Kernel]:
             named[f"{name}{HALF_NAME}_{work.__name__}"] = Kernel(
                 stages, rounding.round_first, rounded, **products
             )
+    for n in SHARING:
+        work, rounded = linear.accumulate_shared, (2 * n + 1) * rounding.ROUNDED
+        named[f"linear_accumulate_{n}"] = Kernel((work,), **products)
+        named[f"linear{HALF_NAME}_accumulate_{n}"] = Kernel(
+            (round_operands, work), rounding.round_first, rounded, **products
+        )
     for residual, name in ((0, "norm"), (norm.WITH_RESIDUAL, "add_norm")):
         stages = (norm.backward_rows,)
         named[f"{name}_forward"] = Kernel((norm.forward,), flag=residual)
