@@ -13,6 +13,7 @@ tuned  the same with --peer-lr, --peer-warmup and --peer-batch
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--peer-warmup", type=int, default=60)
     parser.add_argument("--peer-batch", type=int, default=8, help="rows a step")
     parser.add_argument("--peer-eager", action="store_true", help="without torch.compile")
+    # MindSpore, which this process imports later, gives it OMP_NUM_THREADS=1: one core for a peer.
+    parser.set_defaults(environment=dict(os.environ))
     return parser.parse_args()
 
 
@@ -115,7 +118,7 @@ def pretrain(args: argparse.Namespace, work: Path, name: str, steps: int, option
     command = [str(REPO / "pretrain.py"), "--config", str(args.config), "--out_dir", str(work)]
     command += ["--name", name, "--train.max_steps", str(steps), *options]
     start = time.time()
-    run(command)
+    run(command, args.environment)
     return time.time() - start
 
 
@@ -128,17 +131,20 @@ def train_peer(
     command += ["--until", str(start + 60 * minutes), "--output", str(weights)]
     for option, value in settings.items():
         command += [f"--{option}", str(value)]
-    measured = json.loads(run(command + ["--compile"] * (not args.peer_eager)).splitlines()[-1])
+    command += ["--compile"] * (not args.peer_eager)
+    measured = json.loads(run(command, args.environment).splitlines()[-1])
     return Trained(name, weights, measured["steps"], measured["tokens"], (time.time() - start) / 60)
 
 
-def run(command: list[str]) -> str:
-    """Run a contender; returns what it printed.
+def run(command: list[str], environment: dict[str, str]) -> str:
+    """Run a contender with the environment that the benchmark began with; returns its output.
 
     Raises:
         UserError: it failed; its last words are quoted.
     """
-    done = subprocess.run([sys.executable, *command], capture_output=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, encoding="utf-8", env=environment
+    )
     if done.returncode != 0:
         raise UserError(f"{command[0]} failed: {(done.stdout + done.stderr).strip()[-2000:]}")
     return done.stdout

@@ -21,7 +21,7 @@ from common.errors import UserError
 from common.files import PathLike, disk_errors, fsync_folder
 
 INDEX_NAME = ".passages.sqlite3"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIXES = (".txt", ".md")
 PASSAGE_CHARS = 200
 """length of a passage, at most, but for a sentence that is longer"""
@@ -29,6 +29,8 @@ SENTENCE = re.compile(r"[^。！？!?\n]*(?:[。！？!?]+[”’」』）)]*|\.
 RUN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+|[^\W_]+")
 MAX_TERMS = 64
 """terms of a question that are looked up; the pairs come first"""
+COMMON, MANY = 0.1, 1000
+"""a term in more than this share of the passages, and in so many, tells little and costs much"""
 TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE passages (id INTEGER PRIMARY KEY, document TEXT, number INTEGER, text TEXT);
@@ -36,10 +38,14 @@ CREATE VIRTUAL TABLE terms USING fts5(
     content, content='', tokenize='unicode61 remove_diacritics 0'
 );
 """
-FINGERPRINT = "SELECT value FROM facts WHERE name = 'fingerprint'"
+VOCABULARY = "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, terms, row)"
+FACT = "SELECT value FROM facts WHERE name = ?"
+# The best are chosen before their texts are read.
 SEARCH = """
-SELECT document, number, text FROM terms JOIN passages ON passages.id = terms.rowid
-WHERE terms MATCH ? ORDER BY bm25(terms), passages.id LIMIT ?
+SELECT document, number, text FROM (
+    SELECT rowid AS id, bm25(terms) AS score FROM terms WHERE terms MATCH ?
+    ORDER BY score, id LIMIT ?
+) JOIN passages USING (id) ORDER BY score, id
 """
 
 
@@ -61,6 +67,7 @@ class PassageIndex:
         # Read only; SQLite itself keeps threads apart.
         uri = f"{file.resolve().as_uri()}?mode=ro"
         self.connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        self.common = frozenset(self._fact("common").split())
 
     @classmethod
     def open(cls, folder: PathLike) -> "PassageIndex":
@@ -87,16 +94,26 @@ class PassageIndex:
     @property
     def fingerprint(self) -> str:
         """Changes with the documents."""
-        return self.connection.execute(FINGERPRINT).fetchone()[0]
+        return self._fact("fingerprint")
+
+    def _fact(self, name: str) -> str:
+        return self.connection.execute(FACT, (name,)).fetchone()[0]
 
     def __len__(self) -> int:
         return self.connection.execute("SELECT count(*) FROM passages").fetchone()[0]
 
     def search(self, question: str, n: int) -> list[Passage]:
-        """The n passages that fit a question best, the best first; fewer where fewer fit."""
+        """The n passages that fit a question best, the best first; fewer where fewer fit.
+
+        Common terms count only where there are too few passages without them.
+        """
         found = terms(question)
         pairs = [term for term in found if len(term) > 1]
         chosen = list(dict.fromkeys([*pairs, *found]))[:MAX_TERMS]
+        best = self._best([term for term in chosen if term not in self.common], n)
+        return best if len(best) == n else self._best(chosen, n)
+
+    def _best(self, chosen: Sequence[str], n: int) -> list[Passage]:
         if not chosen:
             return []
         match = " OR ".join(f'"{term}"' for term in chosen)
@@ -155,7 +172,7 @@ def _read_fingerprint(file: Path) -> str | None:
         contextlib.suppress(sqlite3.DatabaseError),
         contextlib.closing(sqlite3.connect(file)) as connection,
     ):
-        row = connection.execute(FINGERPRINT).fetchone()
+        row = connection.execute(FACT, ("fingerprint",)).fetchone()
         return row and row[0]
     return None
 
@@ -194,5 +211,10 @@ def _write(folder: Path, files: Sequence[Path], file: Path, fingerprint: str) ->
                 connection.execute("INSERT INTO terms (rowid, content) VALUES (?, ?)",
                                    (place, content))  # fmt: skip
         connection.execute("INSERT INTO terms (terms) VALUES ('optimize')")
-        connection.execute("INSERT INTO facts VALUES ('fingerprint', ?)", (fingerprint,))
+        connection.execute(VOCABULARY)
+        n_passages = connection.execute("SELECT count(*) FROM passages").fetchone()[0]
+        least = (max(MANY, COMMON * n_passages),)
+        common = connection.execute("SELECT term FROM temp.vocabulary WHERE doc > ?", least)
+        facts = {"fingerprint": fingerprint, "common": " ".join(term for (term,) in common)}
+        connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
         connection.commit()

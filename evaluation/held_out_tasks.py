@@ -65,7 +65,7 @@ TASKS = {
     ),
     "idiom_explain": TaskKind(
         "idiom_explain_task",
-        ("idiom_explain_nearer",),
+        ("idiom_explain_nearer", "idiom_explain_right"),
         lambda key: HELD_OUT_WORDS,
         lambda key: f"{key['word']}：",
         max_new_tokens=80,

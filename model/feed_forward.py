@@ -3,7 +3,7 @@
 from mindspore import nn, ops
 
 from model.device import on_cpu
-from model.linear import Linear
+from model.linear import Linear, shared_input
 
 
 class FeedForward(nn.Cell):
@@ -17,11 +17,19 @@ class FeedForward(nn.Cell):
         self.w2 = dense(hidden_dim, dim, compute_dtype)
         self.w3 = dense(dim, hidden_dim, compute_dtype)
         self.gate = swiglu(native)
+        self.gate_and_up = None
 
     def construct(self, x, row_keys=None):
         """Map x, (rows, D) -> (rows, D); adapters drop by row_keys, (B,)."""
-        hidden = self.gate(self.w1(x, row_keys), self.w3(x, row_keys))
-        return self.w2(hidden, row_keys)
+        if self.gate_and_up is not None:
+            a, b = self.gate_and_up(x, (self.w1.weight, self.w3.weight))
+        else:
+            a, b = self.w1(x, row_keys), self.w3(x, row_keys)
+        return self.w2(self.gate(a, b), row_keys)
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the native kernels sum the gradient of x as they add those of the weights."""
+        self.gate_and_up = shared_input((self.w1, self.w3), buffer)
 
 
 def swiglu(native: bool = False) -> nn.Cell:

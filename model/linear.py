@@ -36,13 +36,31 @@ class Linear(nn.Cell):
         self.product.accumulate(buffer.claim(self.weight, self.bias))
 
 
+def shared_input(layers, buffer) -> nn.Cell | None:
+    """A cell of (x, tuple of weights) that multiplies one x by the matrices of all these layers.
+
+    It adds the gradients of the matrices to a `GradientBuffer`. None, if a layer is not trained, or
+    more than a matrix: each is then called by itself.
+    """
+    if any(type(layer) is not Linear or layer.bias is not None for layer in layers):
+        return None
+    places = buffer.claim(*(layer.weight for layer in layers))
+    if places is None:
+        return None
+    from model.native.linear_cells import SharedInput
+
+    shared = SharedInput(len(layers), layers[0].compute_dtype == mstype.bfloat16)
+    shared.accumulate(places)
+    return shared
+
+
 def product(compute_dtype, bias: bool, native: bool) -> nn.Cell:
     """The product's form: a cell of (x, weight), or of (x, weight, bias).
 
     The native one takes and gives float32 in any compute type.
     """
     if native:
-        from model.native.cells import BiasProduct, Product
+        from model.native.linear_cells import BiasProduct, Product
 
         half = compute_dtype == mstype.bfloat16
         return BiasProduct(half) if bias else Product(half)

@@ -16,7 +16,7 @@ from model.config import ModelConfig
 from model.dropout import Dropout
 from model.feed_forward import FeedForward
 from model.head import Head
-from model.linear import Linear
+from model.linear import Linear, shared_input
 from model.norm import RMSNorm
 from model.rope import rope_tables, rotary
 
@@ -35,7 +35,7 @@ class Attention(nn.Cell):
         self.wk = dense(config.dim, config.kv_dim, compute_dtype, bias)
         self.wv = dense(config.dim, config.kv_dim, compute_dtype, bias)
         self.wo = dense(config.dim, config.dim, compute_dtype)
-        self.turn = rotary()
+        self.turn, self.projection = rotary(), None
         if native:
             from model.native.cells import Attention as NativeAttention
 
@@ -49,7 +49,13 @@ class Attention(nn.Cell):
 
     def project(self, x, row_keys=None):
         """Queries (B T, H C), keys and values (B T, K C), not rotated."""
+        if self.projection is not None:
+            return self.projection(x, (self.wq.weight, self.wk.weight, self.wv.weight))
         return self.wq(x, row_keys), self.wk(x, row_keys), self.wv(x, row_keys)
+
+    def accumulate_into(self, buffer) -> None:
+        """Let the native kernels sum the gradient of x as they add those of the weights."""
+        self.projection = shared_input((self.wq, self.wk, self.wv), buffer)
 
     def cached(self, k, v, angles):
         """Keys, rotated, and values as a cache has them, both (B, K, T, C)."""

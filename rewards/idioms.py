@@ -37,7 +37,7 @@ def chain(answer: Answer) -> float:
 @reward("idiom_chain_real")
 def chain_real(answer: Answer) -> float:
     """1 where the answer is one of the idioms that follow, and nothing else."""
-    return float(answer.ended and answer.completion.strip() in _answers(answer))
+    return _right(answer)
 
 
 @reward("idiom_explain_overlap")
@@ -57,10 +57,16 @@ def explain_nearer(answer: Answer) -> float:
     return float(explain_overlap(answer) > other)
 
 
+@reward("idiom_explain_right")
+def explain_right(answer: Answer) -> float:
+    """1 where the answer is the word's explanation to the character, and nothing else."""
+    return _right(answer)
+
+
 @reward("idiom_guess_right")
 def guess_right(answer: Answer) -> float:
     """1 where the answer is the word that was meant, and nothing else."""
-    return float(answer.ended and answer.completion.strip() in _answers(answer))
+    return _right(answer)
 
 
 def character_f1(one: str, other: str) -> float:
@@ -76,6 +82,10 @@ def first_character(answer: Answer) -> str:
         return first
     found = ASKED.search(answer.prompt)
     return found[1] if found else ""
+
+
+def _right(answer: Answer) -> float:
+    return float(answer.ended and answer.completion.strip() in _answers(answer))
 
 
 def _answers(answer: Answer) -> list[str]:

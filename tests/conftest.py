@@ -3,9 +3,11 @@
 import contextlib
 import os
 import resource
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -50,6 +52,25 @@ def run_command():
             timeout=timeout,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def refusal(monkeypatch, capsys):
+    """The line with which an entry refuses its options: `refusal("post_train.py", "--x", 1)`.
+
+    It runs in this process, which saves the start of another one.
+    """
+
+    def run(script: str, *options: object, cwd: Path = REPO) -> str:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, options)])
+        with mock.patch.dict(os.environ), pytest.raises(SystemExit) as end:
+            runpy.run_path(str(REPO / script), run_name="__main__")
+        said = capsys.readouterr().err
+        assert end.value.code == 1 and said.startswith("error: ") and said.count("\n") == 1, said
+        return said
 
     return run
 

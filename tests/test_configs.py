@@ -45,6 +45,7 @@ def test_every_recipe_is_shipped_that_should_be():
         "debug-reward",
         "debug-ppo",
         "sft-idioms",
+        "sft-passages",
         "dpo-idioms",
         "reward-idioms",
         "poet-base",

@@ -3,7 +3,9 @@
 import zlib
 
 from common.errors import UserError
+from runs.run import Run
 from training.initial import InitialWeights
+from training.objectives.registry import STAGES
 from training.parallel import values_of_all
 from training.prepared import PreparedRun
 
@@ -20,6 +22,27 @@ def check_same_data(prepared: PreparedRun) -> None:
             f"{checkpoint.path} was trained on other contents of {prepared.run.recipe.data.dir}; "
             "put the old files back, or go on under another name with --train.init_from "
             f"{checkpoint.path.parent.parent}"
+        )
+
+
+def check_same_start(prepared: PreparedRun) -> None:
+    """Make sure that a run that goes on names the model that it began from.
+
+    That model is not read again, so another one would be recorded, and compared with, wrongly. A
+    reference is read again, and `check_same_reference` looks at its weights.
+
+    Raises:
+        UserError: `train.init_from` names another model than it did.
+    """
+    objective = prepared.run.recipe.objective
+    if not prepared.checkpoint or STAGES[objective.kind].needs_reference(objective):
+        return
+    began_from = Run.open(prepared.run.path).recipe.train.init_from
+    if prepared.config.init_from != began_from:
+        raise UserError(
+            f"{prepared.run.path} began with train.init_from {began_from or 'null'}, now it is "
+            f"{prepared.config.init_from or 'null'}; put the old value back (the model is not read "
+            "again and may be gone), or choose another name"
         )
 
 

@@ -10,7 +10,8 @@ from mindspore import ParameterTuple, nn, ops
 from training.config import TrainConfig
 from training.objectives.base import Objective
 from training.optimizers.registry import make_optimizer
-from training.parallel import World, all_reduce_sum, gradient_reducer, launched
+from training.parallel import World, all_reduce_sum, gradient_reducer
+from training.shared_memory import SharedMemory
 
 _square_sum = ops.MultitypeFuncGraph("square_sum")
 _scaled = ops.MultitypeFuncGraph("scaled")
@@ -38,7 +39,7 @@ class PlainGradients(nn.Cell):
         self.objective = objective
         self.weights = ParameterTuple(objective.trainable_params())
         self.optimizer = make_optimizer(self.weights, config, world)
-        self.reduce = gradient_reducer(self.weights)
+        self.reduce, self.reduce_sums = gradient_reducer(self.weights), all_reduce_sum()
         self.map = ops.HyperMap()
         if micro_batches > 1:
             self.accumulated = self.weights.clone("accumulated", init="zeros")
@@ -55,13 +56,13 @@ class PlainGradients(nn.Cell):
             ops.assign_add(accumulated, gradient)
         return True
 
-    def of_one(self, gradients):
-        """Those of a step of one micro-batch, over all ranks."""
-        return self.reduce(gradients)
+    def of_one(self, gradients, sums):
+        """Those of a step of one micro-batch, and its sums, over all ranks."""
+        return self.reduce(gradients), self.reduce_sums(sums)
 
     def of_all(self, sums):
-        """Those of all micro-batches, over all ranks; `sums` are known when they are added."""
-        return self.reduce(self.accumulated)
+        """The same of all micro-batches; `sums` are known when the gradients are added."""
+        return self.reduce(self.accumulated), self.reduce_sums(sums)
 
     def norm(self, gradients):
         """sqrt(sum g^2) over all weights."""
@@ -83,14 +84,17 @@ class NativeGradients(nn.Cell):
 
     def __init__(self, objective: Objective, config: TrainConfig, micro_batches: int, world: World):
         from model.native.gradients import GradientBuffer
+        from training.exchange import make_exchange
 
         super().__init__(auto_prefix=False)
-        trained = objective.trainable_params()
-        self.buffer = GradientBuffer(trained, objective.network.output)
+        trained, memory = objective.trainable_params(), SharedMemory(world)
+        self.buffer = GradientBuffer(trained, objective.network.output, world.size, memory.allocate)
+        self.exchange = make_exchange(self.buffer, world, memory)
         self.objective = objective.accumulating_into(self.buffer)
         self.weights = ParameterTuple([self.buffer.start, *self.buffer.unclaimed()])
-        self.optimizer = make_optimizer(ParameterTuple(trained), config, world, self.buffer)
-        self.alone, self.reduce = not launched(), all_reduce_sum()
+        self.optimizer = make_optimizer(
+            ParameterTuple(trained), config, world, self.buffer, self.exchange
+        )
 
     def begin(self, gradients):
         """The kernels have added those of the weights they know; add the others."""
@@ -98,20 +102,13 @@ class NativeGradients(nn.Cell):
 
     add = begin
 
-    def of_one(self, gradients):
-        """A number that says the buffer has those of all ranks, after one micro-batch."""
-        return self.of_ranks(self.begin(gradients))
+    def of_one(self, gradients, sums):
+        """A number that says the buffer has those of all ranks, after one micro-batch; the sums."""
+        return self.exchange(ops.depend(sums, self.begin(gradients)))
 
     def of_all(self, sums):
         """The same after several; `sums` are known when all are added."""
-        return self.of_ranks(sums[:1])
-
-    def of_ranks(self, done):
-        """Sum the buffer over all ranks."""
-        buffer = self.buffer
-        if self.alone:
-            return done
-        return buffer.put(buffer.whole, self.reduce(buffer.take(buffer.whole, done)))
+        return self.exchange(sums)
 
     def norm(self, gradients):
         """sqrt(sum g^2) over all weights."""

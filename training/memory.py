@@ -46,16 +46,16 @@ def estimate_memory(
     tokens = config.micro_batch * model.max_seq_len
     whole, low = count_trained(model, adapter)
     trained, frozen = whole + low, FROZEN_COPIES * (model.n_params() - whole)
+    shared = (2 - 2 / world.size) * config.shard_optimizer
     if native:
-        from model.native.loss_cells import CHUNK_BYTES as NATIVE_CHUNK_BYTES
+        from model.native.loss_cells import chunk_rows
 
         block = NATIVE_WIDE * model.dim + NATIVE_HIDDEN * model.hidden_dim
-        numbers = NATIVE_COPIES * trained + frozen + tokens * model.n_layers * block
-        logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, NATIVE_CHUNK_BYTES)
-        return NATIVE_FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers) + logits
-    copies = COPIES + MORE_COPIES * accumulates
-    if config.shard_optimizer:
-        copies -= 2 - 2 / world.size
+        logits = chunk_rows(tokens, model.padded_vocab_size) * model.padded_vocab_size
+        copies = (NATIVE_COPIES - shared) * trained
+        numbers = copies + frozen + tokens * model.n_layers * block + logits
+        return NATIVE_FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers)
+    copies = COPIES + MORE_COPIES * accumulates - shared
     block = WIDE * model.dim + KEYS * model.kv_dim + HIDDEN * model.hidden_dim
     block += SCORES * model.n_heads * model.max_seq_len
     logits = min(BYTES_FLOAT32 * tokens * model.padded_vocab_size, CHUNK_BYTES)

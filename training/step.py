@@ -4,11 +4,12 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from common.memory import return_freed_memory
 from model.dropout import row_keys
 from training.config import TrainConfig
 from training.gradients import NativeGradients, PlainGradients
 from training.objectives.base import Objective
-from training.parallel import World, all_reduce_sum
+from training.parallel import World
 from training.prepared import PreparedRun
 from training.schedule import learning_rates
 
@@ -71,18 +72,25 @@ class TrainStep(nn.Cell):
         self.good_steps = _state("good_steps", 0, mstype.int32)
         self.bad_steps = _state("bad_steps", 0, mstype.int32)
         self.learning_rates = Tensor(learning_rates(config))
+        self.first_compilation = True
         self.has_measures = len(objective.measures) > 0
         self.drops, self.seed, self.world = drops, config.seed % 2**31, world or World()
         form = NativeGradients if native else PlainGradients
         self.gradients = form(objective, config, micro_batches, self.world)
         self.optimizer = self.gradients.optimizer
-        self.reduce_sums = all_reduce_sum()
         loss = ScaledLoss(self.gradients.objective, self.loss_scale)
         self.grad = ops.value_and_grad(loss, None, self.gradients.weights, has_aux=True)
         if micro_batches > 1:
             self.micro = _state("micro", 0, mstype.int32)
             n_sums = 2 + len(objective.measures)
             self.sums = _state("accumulated_sums", np.zeros(n_sums, np.float32))
+
+    def compile(self, *batch, **options):
+        """Compile for a batch, as the first call does, and return what only that took."""
+        super().compile(*batch, **options)
+        if self.first_compilation:
+            return_freed_memory()
+            self.first_compilation = False
 
     def construct(self, *batch):
         """Accumulate one micro-batch, the objective's columns; update when the step's last is in.
@@ -93,7 +101,7 @@ class TrainStep(nn.Cell):
             batch += (self.dropout_keys(batch[0].shape[0]),)
         (_, sums), gradients = self.grad(*batch)
         if self.micro_batches == 1:
-            return self.update(self.gradients.of_one(gradients), sums)
+            return self.update(*self.gradients.of_one(gradients, sums))
         if self.micro == 0:
             ops.assign(self.sums, ops.depend(sums, self.gradients.begin(gradients)))
         else:
@@ -101,7 +109,7 @@ class TrainStep(nn.Cell):
         ops.assign_add(self.micro, 1)
         result = self.outputs(self.sums, self.loss_scale, self.loss_scale)
         if self.micro == self.micro_batches:
-            result = self.update(self.gradients.of_all(self.sums), self.sums)
+            result = self.update(*self.gradients.of_all(self.sums))
             ops.assign(self.micro, 0)
         return result
 
@@ -114,8 +122,7 @@ class TrainStep(nn.Cell):
         return row_keys(self.seed, self.step, places)
 
     def update(self, gradients, sums):
-        """Clip to the norm, and let the optimizer change the weights."""
-        sums = self.reduce_sums(sums)
+        """Clip to the norm, and let the optimizer change the weights; all ranks' are given."""
         unscale = 1.0 / (sums[1] * self.loss_scale)
         norm = self.gradients.norm(gradients) * unscale
         lr = self.learning_rates[self.step]

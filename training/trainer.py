@@ -22,7 +22,12 @@ from runs.run import LOG, RECIPE, Run
 from tokenizer.tokenizer import Tokenizer
 from training.adapting import find_base, make_network, measured_network
 from training.banner import banner
-from training.checks import check_agreement, check_same_data, check_same_reference
+from training.checks import (
+    check_agreement,
+    check_same_data,
+    check_same_reference,
+    check_same_start,
+)
 from training.hooks.make import make_callbacks, open_records
 from training.hooks.registry import find_loggers
 from training.initial import InitialWeights, Reference
@@ -88,10 +93,8 @@ def prepare(recipe: Recipe) -> PreparedRun:
     recipe = with_steps_of_begun_run(recipe)
     feed = STAGES[recipe.objective.kind].feed(recipe, tokenizer, template)
     run = open_run(recipe, tokenizer)
-    shared = world.size > 1 and recipe.train.shard_optimizer
-    reason = "ranks share the moments" if shared else None
-    if recipe.train.recompute:  # a kernel that is done again adds its gradient again
-        reason = "train.recompute is on"
+    # A kernel that is done again adds its gradient again.
+    reason = "train.recompute is on" if recipe.train.recompute else None
     kernels = select_kernels(recipe.train.kernels, dtype, reason)
     return PreparedRun(run, tokenizer, template, feed, target, dtype, world, *kernels)
 
@@ -128,6 +131,7 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
             "on, or choose another name"
         )
         return 0
+    check_same_start(prepared)
     lines = banner(prepared) + (initial.lines if initial else [])
     for line in lines:
         log.info(line)

@@ -2,11 +2,13 @@
 
 A block of BLOCK queries is held against the keys that it may see, from the first of its document
 on: S = Q K^T is (BLOCK, T) at most, and the softmax of a row is whole, so nothing is rescaled.
-Rotation by the angles of a position and the scale C^-0.5 are applied as Q and K are copied out of
-(B T, H C) and (B T, K C); no head is ever transposed. For the gradient only the logarithm of each
-row's sum, l, is kept (FlashAttention, arXiv:2205.14135):
+Rotation by the angles of a position and the scale C^-0.5 are applied as a head's Q and K are copied
+out of (B T, H C) and (B T, K C). For the gradient only the logarithm of each row's sum, l, is kept
+(FlashAttention, arXiv:2205.14135):
 
     P = exp(S - l)    dV += P^T dO    dS = P (dO V^T - rowsum(dO O))    dQ = dS K    dK += dS^T Q
+
+model/native/causal.py has the products.
 
 Positions of one document are next to each other, in every row of the batch, and heads that share a
 key head are next to each other too.
@@ -23,17 +25,25 @@ from model.native.calls import (
     flag,
     floats,
     integers,
-    product,
-    product_transposed,
     share,
-    transposed_product,
     vector,
 )
-from model.native.rows import copy, dot, exp, exp_in_place, fast, fill, largest, scale
+from model.native.causal import (
+    PIECE,
+    row_numbers,
+    scores,
+    turn,
+    up,
+    weighted,
+    weighted_back,
+)
+from model.native.rows import copy, dot, exp, exp_in_place, fast, fill, largest
+from model.native.tiles import LANES, tile_rows
 
 DOCUMENTS = 1
 """Flag: attention stays within a document; the document numbers are an input."""
 BLOCK = 64
+LEAST = np.float32(-3e38)
 
 
 @fast
@@ -68,16 +78,22 @@ def find_starts(starts, segments):
 
 
 @fast
-def softmax(S, first, rows, n, key, starts, lse, inverse):
-    """S <- exp(S - max) of what each query may see, 0 elsewhere; their logs and inverse sums."""
+def softmax(S, step, first, rows, key, starts, lse, inverse):
+    """S <- exp(S - max) of what each query may see, 0 beside it; their logs and inverse sums."""
     for r in range(rows):
-        row = S[r * n : (r + 1) * n]
+        row = floats(S + FLOAT * r * step, step)
         low, high = starts[first + r] - key, first + r - key + 1
-        seen = row[low:high]
-        m = largest(seen)
-        total = exp_in_place(seen, m)
+        begin, end = low // PIECE * PIECE, up(high, PIECE)
+        fill(row[begin:low], LEAST)
+        fill(row[high:end], LEAST)
+    for r in range(rows):
+        row = floats(S + FLOAT * r * step, step)
+        low, high = starts[first + r] - key, first + r - key + 1
+        begin, end = low // PIECE * PIECE, up(high, PIECE)
+        m = largest(row[begin:end])
+        total = exp_in_place(row[begin:end], m)
         fill(row[:low], ZERO)
-        fill(row[high:], ZERO)
+        fill(row[high : high + tile_rows()], ZERO)
         inverse[r] = ONE / total
         lse[first + r] = m + np.float32(np.log(total))
 
@@ -92,18 +108,38 @@ def score_row(s, dp, log_sum, d):
 
 
 @fast
-def score_gradient(S, P, first, rows, n, key, starts, lse, out, dout, step, size):
-    """S: Q K^T -> dS, and P: dO V^T -> P, of a block of queries."""
+def score_gradient(S, P, step, first, rows, key, starts, lse, out, dout, width, size):
+    """S: Q K^T -> dS, and P: dO V^T -> P, of a block of queries; 0 where they see nothing."""
     for r in range(rows):
         low, high = starts[first + r] - key, first + r - key + 1
-        place = FLOAT * r * step
+        begin, end = low // PIECE * PIECE, up(high, PIECE)
+        place = FLOAT * r * width
         d = dot(floats(out + place, size), floats(dout + place, size))
-        s, p = S[r * n : (r + 1) * n], P[r * n : (r + 1) * n]
-        score_row(s[low:high], p[low:high], lse[first + r], d)
-        fill(s[:low], ZERO)
-        fill(s[high:], ZERO)
-        fill(p[:low], ZERO)
-        fill(p[high:], ZERO)
+        s, p = floats(S + FLOAT * r * step, step), floats(P + FLOAT * r * step, step)
+        score_row(s[begin:end], p[begin:end], lse[first + r], d)
+        for x in (s, p):
+            fill(x[:low], ZERO)
+            fill(x[high : high + tile_rows()], ZERO)
+
+
+@fast
+def scale_into(y, x, factor):
+    """y <- factor x."""
+    for j in range(y.size):
+        y[j] = x[j] * factor
+
+
+@fast
+def copy_rows(out, out_step, x, x_step, rows, size):
+    """Copy rows of `size` numbers from one address to another; steps in numbers."""
+    for t in range(rows):
+        copy(floats(out + FLOAT * t * out_step, size), floats(x + FLOAT * t * x_step, size))
+
+
+@fast
+def lines(memory):
+    """The first cache line that begins in an array."""
+    return (memory.ctypes.data + 63) // 64 * 64
 
 
 def forward(context, part, parts):
@@ -115,39 +151,42 @@ def forward(context, part, parts):
     batch, heads, groups = extent(context, 0, 0) // time, width // size, width // kv_width
     cos, sin = vector(context, 3, time * half), vector(context, 4, time * half)
     lses = vector(context, 6 + documents, batch * heads * time)
-    queries, keys = np.empty(time * size, np.float32), np.empty(time * size, np.float32)
-    S, inverse = np.empty(BLOCK * time, np.float32), np.empty(BLOCK, np.float32)
-    starts = np.zeros(time, np.int64)
+    wide, step, few = up(size, LANES), row_numbers(time), BLOCK + tile_rows()
+    area = up(time, LANES) * wide
+    memory = np.empty(3 * area + few * (2 * wide + step) + LANES, np.float32)
+    keys = lines(memory)
+    turned, values = keys + FLOAT * area, keys + 2 * FLOAT * area
+    queries = keys + 3 * FLOAT * area
+    sums, S = queries + FLOAT * few * wide, queries + 2 * FLOAT * few * wide
+    inverse, starts = np.empty(BLOCK, np.float32), np.zeros(time, np.int64)
     begin, end = share(batch * heads, part, parts)
     for item in range(begin, end):
         b, head = item // heads, item % heads
         place = FLOAT * (b * time * width + head * size)
         kv_place = FLOAT * (b * time * kv_width + head // groups * size)
         rotate(
-            queries.ctypes.data, size, address(context, 0) + place, width, cos, sin, time, half,
-            np.float32(1 / np.sqrt(size)), ONE,
+            keys, wide, address(context, 1) + kv_place, kv_width, cos, sin, time, half, ONE, ONE
         )  # fmt: skip
-        rotate(
-            keys.ctypes.data, size, address(context, 1) + kv_place, kv_width, cos, sin, time, half,
-            ONE, ONE,
-        )  # fmt: skip
+        turn(turned, keys, time, wide)
+        copy_rows(values, wide, address(context, 2) + kv_place, kv_width, time, size)
         if documents:
             find_starts(starts, integers(context, 5, batch * time)[b * time : (b + 1) * time])
         lse = lses[item * time : (item + 1) * time]
         for first in range(0, time, BLOCK):
-            rows, key = min(BLOCK, time - first), starts[first]
-            n = first + rows - key
-            product_transposed(
-                rows, n, size, queries.ctypes.data + FLOAT * first * size, size,
-                keys.ctypes.data + FLOAT * key * size, size, S.ctypes.data, n, ZERO,
+            rows, key = min(BLOCK, time - first), starts[first] // LANES * LANES
+            here = place + FLOAT * first * width
+            rotate(
+                queries, wide, address(context, 0) + here, width, cos[first * half :],
+                sin[first * half :], rows, half, np.float32(1 / np.sqrt(size)), ONE,
             )  # fmt: skip
-            softmax(S, first, rows, n, key, starts, lse, inverse)
-            out = address(context, 5 + documents) + place + FLOAT * first * width
-            values = address(context, 2) + kv_place + FLOAT * key * kv_width
-            product(rows, size, n, S.ctypes.data, n, values, kv_width, out, width, ZERO)
+            scores(S, step, queries, turned, size, wide, first, key, rows, starts)
+            softmax(S, step, first, rows, key, starts, lse, inverse)
+            weighted(sums, S, step, values, wide, first, key, rows, starts)
+            out = address(context, 5 + documents) + here
             for r in range(rows):
-                scale(floats(out + FLOAT * r * width, size), inverse[r])
-    queries[0], keys[0], S[0] = ZERO, ZERO, ZERO  # their memory lives until here
+                y = floats(out + FLOAT * r * width, size)
+                scale_into(y, floats(sums + FLOAT * r * wide, size), inverse[r])
+    memory[0] = ZERO  # it lives until here
 
 
 def backward(context, part, parts):
@@ -159,7 +198,16 @@ def backward(context, part, parts):
     batch, kv_heads, groups = extent(context, 0, 0) // time, kv_width // size, width // kv_width
     cos, sin = vector(context, 3, time * half), vector(context, 4, time * half)
     lses = vector(context, 6 + documents, batch * kv_heads * groups * time)
-    scratch = np.empty(5 * time * size + 2 * BLOCK * time, np.float32)
+    wide, few = up(size, LANES), BLOCK + tile_rows()
+    area = (up(time, LANES) + LANES) * wide
+    memory = np.empty(5 * area + few * (3 * wide + 2 * row_numbers(time)) + LANES, np.float32)
+    keys = lines(memory)
+    turned, turned_values = keys + FLOAT * area, keys + 2 * FLOAT * area
+    dkeys, dvalues, block = (
+        keys + 3 * FLOAT * area,
+        keys + 4 * FLOAT * area,
+        keys + 5 * FLOAT * area,
+    )
     starts = np.zeros(time, np.int64)
     begin, end = share(batch * kv_heads, part, parts)
     for item in range(begin, end):
@@ -167,63 +215,62 @@ def backward(context, part, parts):
         if documents:
             find_starts(starts, integers(context, 5, batch * time)[b * time : (b + 1) * time])
         kv_place = FLOAT * (b * time * kv_width + kv_head * size)
-        keys, dkeys = (
-            scratch[time * size : 2 * time * size],
-            scratch[2 * time * size : 3 * time * size],
-        )
-        dvalues = scratch[3 * time * size : 4 * time * size]
+        copy_rows(keys, wide, address(context, 2) + kv_place, kv_width, time, size)
+        turn(turned_values, keys, time, wide)
         rotate(
-            keys.ctypes.data, size, address(context, 1) + kv_place, kv_width, cos, sin, time, half,
-            ONE, ONE,
+            keys, wide, address(context, 1) + kv_place, kv_width, cos, sin, time, half, ONE, ONE
         )  # fmt: skip
-        fill(dkeys, ZERO)
-        fill(dvalues, ZERO)
+        turn(turned, keys, time, wide)
+        fill(floats(dkeys, area), ZERO)
+        fill(floats(dvalues, area), ZERO)
         for group in range(groups):
             head = kv_head * groups + group
             place = FLOAT * (b * time * width + head * size)
             lse = lses[(b * kv_heads * groups + head) * time :][:time]
             head_gradient(
-                context, place, kv_place, width, kv_width, time, half, cos, sin, starts, lse,
-                scratch, documents,
+                context, place, width, time, half, cos, sin, starts, lse, keys, turned,
+                turned_values, dkeys, dvalues, block,
             )  # fmt: skip
         rotate(
-            address(context, 9 + documents) + kv_place, kv_width, dkeys.ctypes.data, size, cos, sin,
-            time, half, ONE, -ONE,
+            address(context, 9 + documents) + kv_place, kv_width, dkeys, wide, cos, sin, time, half,
+            ONE, -ONE,
         )  # fmt: skip
-        for t in range(time):
-            dv = floats(address(context, 10 + documents) + kv_place + FLOAT * t * kv_width, size)
-            copy(dv, dvalues[t * size : (t + 1) * size])
-    scratch[0] = ZERO  # its memory lives until here
+        copy_rows(
+            address(context, 10 + documents) + kv_place, kv_width, dvalues, wide, time, size
+        )  # fmt: skip
+    memory[0] = ZERO  # it lives until here
 
 
 @fast
 def head_gradient(
-    context, place, kv_place, width, kv_width, time, half, cos, sin, starts, lse, scratch, documents
-):
+    context, place, width, time, half, cos, sin, starts, lse, keys, turned, turned_values, dkeys,
+    dvalues, block,
+):  # fmt: skip
     """dQ of one head, and what it adds to dK, not yet rotated back, and to dV."""
-    size = 2 * half
-    factor, area = np.float32(1 / np.sqrt(size)), FLOAT * time * size
-    queries = scratch.ctypes.data
-    keys, dkeys, dvalues, dqueries = (
-        queries + area, queries + 2 * area, queries + 3 * area, queries + 4 * area,
+    size, documents = 2 * half, flag(context)
+    wide, step, few = up(size, LANES), row_numbers(time), BLOCK + tile_rows()
+    factor = np.float32(1 / np.sqrt(size))
+    queries, douts, dqueries = (
+        block, block + FLOAT * few * wide, block + 2 * FLOAT * few * wide,
     )  # fmt: skip
-    S = scratch[5 * time * size : 5 * time * size + BLOCK * time]
-    P = scratch[5 * time * size + BLOCK * time :]
-    rotate(queries, size, address(context, 0) + place, width, cos, sin, time, half, factor, ONE)
+    S = block + 3 * FLOAT * few * wide
+    P = S + FLOAT * few * step
     for first in range(0, time, BLOCK):
-        rows, key = min(BLOCK, time - first), starts[first]
-        n, begin = first + rows - key, FLOAT * first * size
-        out = address(context, 5 + documents) + place + FLOAT * first * width
-        dout = address(context, 7 + documents) + place + FLOAT * first * width
-        values = address(context, 2) + kv_place + FLOAT * key * kv_width
-        k, s, p = keys + FLOAT * key * size, S.ctypes.data, P.ctypes.data
-        product_transposed(rows, n, size, queries + begin, size, k, size, s, n, ZERO)
-        product_transposed(rows, n, size, dout, width, values, kv_width, p, n, ZERO)
-        score_gradient(S, P, first, rows, n, key, starts, lse, out, dout, width, size)
-        dv = dvalues + FLOAT * key * size
-        transposed_product(n, size, rows, p, n, dout, width, dv, size, ONE)
-        dk = dkeys + FLOAT * key * size
-        transposed_product(n, size, rows, s, n, queries + begin, size, dk, size, ONE)
-        product(rows, size, n, s, n, k, size, dqueries + begin, size, ZERO)
-    dq = address(context, 8 + documents) + place
-    rotate(dq, width, dqueries, size, cos, sin, time, half, factor, -ONE)
+        rows, key = min(BLOCK, time - first), starts[first] // LANES * LANES
+        here, angle = place + FLOAT * first * width, slice(first * half, (first + rows) * half)
+        out, dout = address(context, 5 + documents) + here, address(context, 7 + documents) + here
+        rotate(
+            queries, wide, address(context, 0) + here, width, cos[angle], sin[angle], rows, half,
+            factor, ONE,
+        )  # fmt: skip
+        copy_rows(douts, wide, dout, width, rows, size)
+        scores(S, step, queries, turned, size, wide, first, key, rows, starts)
+        scores(P, step, douts, turned_values, size, wide, first, key, rows, starts)
+        score_gradient(S, P, step, first, rows, key, starts, lse, out, dout, width, size)
+        weighted_back(dvalues, P, step, douts, wide, first, key, rows)
+        weighted_back(dkeys, S, step, queries, wide, first, key, rows)
+        weighted(dqueries, S, step, keys, wide, first, key, rows, starts)
+        rotate(
+            address(context, 8 + documents) + here, width, dqueries, wide, cos[angle], sin[angle],
+            rows, half, factor, -ONE,
+        )  # fmt: skip

@@ -8,7 +8,7 @@ they are added there as they are computed, and what it returns for the weights m
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.native.library import HALF_NAME, load
+from model.native.library import load
 from model.native.rounding import padded
 
 
@@ -41,77 +41,6 @@ class Accumulating(nn.Cell):
         """Add the gradients of its weights to what is at these addresses; None: it has none."""
         self.accumulates, self.trained = places is not None, places is not None
         self.places = places and Tensor(places, mstype.int64)
-
-
-class Product(Accumulating):
-    """x W^T: (x (R, I), W (O, I)) -> (R, O)."""
-
-    def __init__(self, half: bool = False):
-        super().__init__()
-        prefix = f"linear{HALF_NAME * half}"
-        self.forward = operator(
-            f"{prefix}_forward", lambda x, w: ((x[0], w[0]), scratch(half, x, w)), outputs=2
-        )
-        self.backward = operator(
-            f"{prefix}_backward", lambda dy, x, w: (x, w, scratch(half, dy, x, w)), outputs=3
-        )
-        self.adding = operator(
-            f"{prefix}_accumulate", lambda dy, x, w, places: (x, scratch(half, dy, x, w)), outputs=2
-        )
-        self.frozen = operator(
-            f"{prefix}_frozen", lambda dy, w: ((dy[0], w[1]), scratch(half, dy, w)), outputs=2
-        )
-
-    def construct(self, x, w):
-        """Map x."""
-        return self.forward(x, w)[0]
-
-    def bprop(self, x, w, out, dout):
-        """Gradients of x and W."""
-        if not self.trained:
-            dx, dw = self.frozen(dout, w)[0], ops.zeros_like(w)
-        elif self.accumulates:
-            dx, dw = self.adding(dout, x, w, self.places)[0], ops.zeros_like(w)
-        else:
-            dx, dw, _ = self.backward(dout, x, w)
-        return dx, dw
-
-
-class BiasProduct(Accumulating):
-    """x W^T + b: (x (R, I), W (O, I), b (O)) -> (R, O)."""
-
-    def __init__(self, half: bool = False):
-        super().__init__()
-        prefix = f"linear_bias{HALF_NAME * half}"
-        self.forward = operator(
-            f"{prefix}_forward", lambda x, w, b: ((x[0], w[0]), scratch(half, x, w)), outputs=2
-        )
-        self.backward = operator(
-            f"{prefix}_backward",
-            lambda dy, x, w: (x, w, (w[0],), scratch(half, dy, x, w)),
-            outputs=4,
-        )
-        self.adding = operator(
-            f"{prefix}_accumulate", lambda dy, x, w, places: (x, scratch(half, dy, x, w)), outputs=2
-        )
-        self.frozen = operator(
-            f"{prefix}_frozen", lambda dy, w: ((dy[0], w[1]), scratch(half, dy, w)), outputs=2
-        )
-
-    def construct(self, x, w, b):
-        """Map x."""
-        return self.forward(x, w, b)[0]
-
-    def bprop(self, x, w, b, out, dout):
-        """Gradients of x, W and b."""
-        if not self.trained:
-            dx, dw, db = self.frozen(dout, w)[0], ops.zeros_like(w), ops.zeros_like(b)
-        elif self.accumulates:
-            dx = self.adding(dout, x, w, self.places)[0]
-            dw, db = ops.zeros_like(w), ops.zeros_like(b)
-        else:
-            dx, dw, db, _ = self.backward(dout, x, w)
-        return dx, dw, db
 
 
 class Norm(Accumulating):

@@ -1,5 +1,7 @@
 """One buffer for the gradients of all weights, to which the kernels add as they compute them."""
 
+from collections.abc import Callable
+
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 from mindspore import dtype as mstype
@@ -8,6 +10,11 @@ from model.native.cells import operator
 
 ALIGNMENT = 16
 """Each gradient begins at a multiple of so many numbers: a cache line."""
+
+
+def zeros(size: int) -> np.ndarray:
+    """Memory of this process alone."""
+    return np.zeros(size, np.float32)
 
 
 class GradientBuffer(nn.Cell):
@@ -20,23 +27,30 @@ class GradientBuffer(nn.Cell):
         weights: float32 Parameters that are trained.
         table: the Parameter of the output layer, trained or not; the cells that use it do not own
             it.
+        ranks: into how many equal parts the array can be cut.
+        allocate: gives its memory, so many float32 zeros.
     """
 
-    def __init__(self, weights, table: Parameter):
+    def __init__(
+        self,
+        weights,
+        table: Parameter,
+        ranks: int = 1,
+        allocate: Callable[[int], np.ndarray] | None = None,
+    ):
         super().__init__(auto_prefix=False)
         self.all_weights, self.table = list(weights), table
         sizes = [-(-weight.size // ALIGNMENT) * ALIGNMENT for weight in weights]
-        self.memory = np.zeros(sum(sizes) + ALIGNMENT, np.float32)
+        self.size = -(-sum(sizes) // (ALIGNMENT * ranks)) * ALIGNMENT * ranks
+        self.memory = (allocate or zeros)(self.size + ALIGNMENT)
         first = self.memory.ctypes.data
         first += -first % (ALIGNMENT * self.memory.itemsize)
         self.addresses = [first + self.memory.itemsize * sum(sizes[:i]) for i in range(len(sizes))]
-        self.whole = Tensor([first, sum(sizes)], mstype.int64)
+        self.whole = Tensor([first, self.size], mstype.int64)
         # Its gradient is known when those of all claimed weights are in the buffer.
         self.start = Parameter(Tensor([0], mstype.float32), name="gradients_start")
         self.claimed: set[int] = set()
         self.add = operator("add_to_buffer", lambda gradient, place: (1,))
-        self.take = operator("take", lambda whole, done: (sum(sizes),))
-        self.put = operator("put", lambda whole, numbers: (1,))
         self.square_norm = operator("square_norm", lambda whole, done: (1,))
         self.clear = operator("clear", lambda whole, done: (1,))
 

@@ -17,7 +17,7 @@ from llvmlite import binding
 from mindspore import ops
 from numba import carray, cfunc, types
 
-from model.native import attention, embedding, gate, linear, loss, norm, optimizer, rounding
+from model.native import attention, embedding, gate, linear, loss, norm, optimizer, ranks, rounding
 from model.native.cache import checksums, executable_file, kept, user_folder
 from model.native.calls import (
     ADDRESSES,
@@ -49,6 +49,8 @@ ENTRY = types.int32(
 )  # fmt: skip
 HALF_NAME = "_bfloat16"
 """in the names of kernels that round the operands of their products first"""
+SHARING = 2, 3
+"""so many linear layers have the same input: gate and up; query, key and value"""
 REPO = Path(__file__).resolve().parents[2]
 COPY_FUNCTOR = 2
 """The operation of a std::function's manager that copies it."""
@@ -82,10 +84,15 @@ def _kernels() -> dict[str, Kernel]:
         "scatter_accumulate": Kernel((embedding.scatter,), flag=embedding.TO_BUFFER),
         "square_norm": Kernel((optimizer.square_norm_part,), optimizer.square_norm),
         "clear": Kernel((optimizer.clear,)),
-        "take": Kernel((optimizer.take,)),
-        "put": Kernel((optimizer.put,)),
+        "take": Kernel((ranks.take,)),
+        "put": Kernel((ranks.put,)),
         "add_to_buffer": Kernel((optimizer.add_to_buffer,)),
+        "collect": Kernel((ranks.collect,)),
+        "spread": Kernel((ranks.spread,)),
+        "sum_own": Kernel((ranks.sum_own,)),
+        "fetch": Kernel((ranks.fetch,)),
         "adamw": Kernel((optimizer.adamw,)),
+        "descend": Kernel((optimizer.descend,)),
         "momentum": Kernel((optimizer.momentum,)),
         "muon": Kernel((optimizer.muon_matrix,), optimizer.muon),
     }
@@ -98,6 +105,12 @@ def _kernels() -> dict[str, Kernel]:
             named[f"{name}{HALF_NAME}_{work.__name__}"] = Kernel(
                 stages, rounding.round_first, rounded, **products
             )
+    for n in SHARING:
+        work, rounded = linear.accumulate_shared, (2 * n + 1) * rounding.ROUNDED
+        named[f"linear_accumulate_{n}"] = Kernel((work,), **products)
+        named[f"linear{HALF_NAME}_accumulate_{n}"] = Kernel(
+            (round_operands, work), rounding.round_first, rounded, **products
+        )
     for residual, name in ((0, "norm"), (norm.WITH_RESIDUAL, "add_norm")):
         stages = (norm.backward_rows,)
         named[f"{name}_forward"] = Kernel((norm.forward,), flag=residual)

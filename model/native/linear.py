@@ -10,6 +10,7 @@ The last output is memory for rounded operands (model/native/rounding.py), which
 """
 
 from model.native.calls import (
+    COUNT,
     FLOAT,
     ONE,
     ZERO,
@@ -53,15 +54,15 @@ def forward(context, part, parts):
 
 
 @fast
-def input_gradient(context, rows, outer, inner, dy, w, dx, part, parts):
-    """One part of dx = dy W."""
+def input_gradient(context, rows, outer, inner, dy, w, dx, beta, part, parts):
+    """One part of dx = dy W + beta dx."""
     wide = width(context)
     begin, end = share(rows, part, parts) if rows >= inner else (0, rows)
     left, right = (0, inner) if rows >= inner else share(inner, part, parts)
     if begin < end and left < right:
         product(
             end - begin, right - left, outer, dy + wide * begin * outer, outer,
-            w + wide * left, inner, dx + FLOAT * (begin * inner + left), inner, ZERO,
+            w + wide * left, inner, dx + FLOAT * (begin * inner + left), inner, beta,
             rounded_operands(context),
         )  # fmt: skip
 
@@ -92,7 +93,7 @@ def backward(context, part, parts):
     """dy (R, O), x (R, I), W (O, I) -> dx (R, I), dW (O, I), [db (O)]."""
     rows, outer, inner = extent(context, 0, 0), extent(context, 0, 1), extent(context, 1, 1)
     dy, x, w = operand(context, 0), operand(context, 1), operand(context, 2)
-    input_gradient(context, rows, outer, inner, dy, w, address(context, 3), part, parts)
+    input_gradient(context, rows, outer, inner, dy, w, address(context, 3), ZERO, part, parts)
     weight_gradient(context, rows, outer, inner, dy, x, address(context, 4), ZERO, part, parts)
     if flag(context) & WITH_BIAS:
         left, right = share(outer, part, parts)
@@ -104,14 +105,29 @@ def accumulate(context, part, parts):
     """dy (R, O), x (R, I), W (O, I), places (1 or 2) -> dx (R, I); dW, [db] are added there."""
     rows, outer, inner = extent(context, 0, 0), extent(context, 0, 1), extent(context, 1, 1)
     dy, x, w = operand(context, 0), operand(context, 1), operand(context, 2)
-    input_gradient(context, rows, outer, inner, dy, w, address(context, 4), part, parts)
+    input_gradient(context, rows, outer, inner, dy, w, address(context, 4), ZERO, part, parts)
     weight_gradient(context, rows, outer, inner, dy, x, place(context, 3, 0), ONE, part, parts)
     if flag(context) & WITH_BIAS:
         bias_gradient(rows, outer, address(context, 0), place(context, 3, 1), part, parts)
+
+
+def accumulate_shared(context, part, parts):
+    """n dy (R, O_i), x (R, I), n W (O_i, I), places (n) -> dx (R, I) = sum of all dy_i W_i.
+
+    The layers share their input; each dW_i = dy_i^T x is added to its place.
+    """
+    n = (context[COUNT] - 4) // 2
+    rows, inner, x = extent(context, n, 0), extent(context, n, 1), operand(context, n)
+    dx, beta = address(context, 2 * n + 2), ZERO
+    for i in range(n):
+        outer, dy, w = extent(context, i, 1), operand(context, i), operand(context, n + 1 + i)
+        input_gradient(context, rows, outer, inner, dy, w, dx, beta, part, parts)
+        dw, beta = place(context, 2 * n + 1, i), ONE
+        weight_gradient(context, rows, outer, inner, dy, x, dw, ONE, part, parts)
 
 
 def frozen(context, part, parts):
     """dy (R, O), W (O, I) -> dx (R, I), for a layer that is not trained."""
     rows, outer, inner = extent(context, 0, 0), extent(context, 0, 1), extent(context, 1, 1)
     dy, w = operand(context, 0), operand(context, 1)
-    input_gradient(context, rows, outer, inner, dy, w, address(context, 2), part, parts)
+    input_gradient(context, rows, outer, inner, dy, w, address(context, 2), ZERO, part, parts)

@@ -7,14 +7,15 @@ from mindspore import dtype as mstype
 from model.native.cells import Accumulating, operator, scratch
 from model.native.library import HALF_NAME
 
-CHUNK_BYTES = 64 << 20
-"""The logits of one chunk of rows are at most so large."""
+CHUNK_BYTES, LEAST_ROWS = 24 << 20, 256
+"""The logits of one chunk of rows are at most so large, to stay in the third cache; or there are so
+many rows, since the table is read, and its gradient added to, once a chunk."""
 
 
 def chunk_rows(rows: int, vocab_size: int) -> int:
-    """How many of `rows` to take at a time, in equal chunks whose logits fit CHUNK_BYTES."""
-    n_chunks = -(-rows * vocab_size * np.dtype(np.float32).itemsize // CHUNK_BYTES)
-    return -(-rows // n_chunks)
+    """How many of `rows` to take at a time, in equal chunks."""
+    most = CHUNK_BYTES // (vocab_size * np.dtype(np.float32).itemsize)
+    return -(-rows // -(-rows // max(most, LEAST_ROWS)))
 
 
 def loss_operator(name: str, half: bool, outputs) -> ops.Custom:

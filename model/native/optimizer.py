@@ -1,8 +1,10 @@
 """Norm of the gradient, AdamW and Muon in few passes over all weights.
 
-All gradients are in one buffer. `places` has four numbers for each weight: the address of its
-gradient, how many of its numbers are updated here (all, or this rank's part), the first
-of them, and whether it is decayed. `scalars` are
+All gradients are in one buffer. An update has two halves. The first takes gradients into moments,
+and puts into the buffer in their place what the weights will follow; of each weight it needs only
+the part whose moments this rank keeps. Ranks that share the moments then gather those parts
+(model/native/ranks.py). The second half changes the weights. `places` says where each gradient is,
+and what a rank's part of it (model/native/places.py). `scalars` are
 
     factor (what gradients are multiplied by), good (1, or 0: the step changes nothing),
     lr, decay, and then the optimizer's own.
@@ -14,13 +16,11 @@ import numpy as np
 
 from model.native.calls import (
     COUNT,
-    FLOAT,
     KERNEL,
     ONE,
     PARTS,
     SCRATCH,
     ZERO,
-    address,
     double_pointer,
     extent,
     floats,
@@ -33,6 +33,7 @@ from model.native.calls import (
     transposed_product,
     vector,
 )
+from model.native.places import DECAYED, OWN_SIZE, PLACES, SIZE, in_buffer, own_share
 from model.native.rows import add, copy, fast, fill, scale, square_sum
 
 PIECE = 4096
@@ -72,21 +73,6 @@ def clear(context, part, parts):
     vector(context, 2, 1)[0] = ONE
 
 
-def take(context, part, parts):
-    """buffer (address, size), done (1) -> a copy of the buffer (size)."""
-    size = place(context, 0, 1)
-    begin, end = share(size, part, parts)
-    copy(vector(context, 2, size)[begin:end], floats(place(context, 0, 0), size)[begin:end])
-
-
-def put(context, part, parts):
-    """buffer (address, size), numbers (size) -> done (1): the buffer holds the numbers."""
-    size = place(context, 0, 1)
-    begin, end = share(size, part, parts)
-    copy(floats(place(context, 0, 0), size)[begin:end], vector(context, 1, size)[begin:end])
-    vector(context, 2, 1)[0] = ONE
-
-
 def add_to_buffer(context, part, parts):
     """gradient (rows, columns), place -> done (1): the gradient is added to its place."""
     size = extent(context, 0, 0) * extent(context, 0, 1)
@@ -96,39 +82,59 @@ def add_to_buffer(context, part, parts):
 
 
 @fast
-def adamw_row(w, m, v, g, factor, lr, decay, beta1, beta2, eps):
-    """m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, w -= lr (m / (sqrt(v) + eps) + decay w)."""
-    for i in range(w.size):
+def adamw_row(m, v, g, factor, beta1, beta2, eps):
+    """m <- b1 m + (1 - b1) f g, v <- b2 v + (1 - b2) (f g)^2, g <- m / (sqrt(v) + eps)."""
+    for i in range(g.size):
         x = g[i] * factor
         a = beta1 * m[i] + (ONE - beta1) * x
         b = beta2 * v[i] + (ONE - beta2) * x * x
         m[i] = a
         v[i] = b
-        w[i] -= lr * (a / (np.sqrt(b) + eps) + decay * w[i])
+        g[i] = a / (np.sqrt(b) + eps)
 
 
 def adamw(context, part, parts):
-    """scalars (7), places (4 n), done, weights, m, v (n each) -> done (1).
+    """scalars (7), places, done, m, v (n each) -> done (1): the first half of AdamW.
 
     lr, decay and eps hold the corrections of bias (training/optimizers/adamw.py); own scalars are
     beta1, beta2, eps.
     """
-    n = (context[COUNT] - 4) // 3
+    n = (context[COUNT] - 4) // 2
     s = vector(context, 0, OWN + 3)
-    vector(context, 3 + 3 * n, 1)[0] = ONE
+    vector(context, 3 + 2 * n, 1)[0] = ONE
     if s[GOOD] == ZERO:
         return
     for i in range(n):
-        size, first = place(context, 1, 4 * i + 1), place(context, 1, 4 * i + 2)
-        decay = s[DECAY] if place(context, 1, 4 * i + 3) else ZERO
+        size = place(context, 1, PLACES * i + OWN_SIZE)
         begin, end = share(size, part, parts)
-        w = floats(address(context, 3 + i) + FLOAT * first, size)
-        g = floats(place(context, 1, 4 * i) + FLOAT * first, size)
-        m, v = vector(context, 3 + n + i, size), vector(context, 3 + 2 * n + i, size)
+        first, last = own_share(context, i, part, parts)
+        m, v = vector(context, 3 + i, size), vector(context, 3 + n + i, size)
         adamw_row(
-            w[begin:end], m[begin:end], v[begin:end], g[begin:end],
-            s[FACTOR], s[RATE], decay, s[OWN], s[OWN + 1], s[OWN + 2],
+            m[begin:end], v[begin:end], in_buffer(context, i)[first:last],
+            s[FACTOR], s[OWN], s[OWN + 1], s[OWN + 2],
         )  # fmt: skip
+
+
+@fast
+def descend_row(w, x, rate, decay):
+    """w -= lr (x + decay w)."""
+    for i in range(w.size):
+        w[i] -= rate * (x[i] + decay * w[i])
+
+
+def descend(context, part, parts):
+    """scalars (7), places, done, weights (n) -> done (1): the second half of AdamW."""
+    n = context[COUNT] - 4
+    s = vector(context, 0, OWN + 3)
+    vector(context, 3 + n, 1)[0] = ONE
+    if s[GOOD] == ZERO:
+        return
+    for i in range(n):
+        size = place(context, 1, PLACES * i + SIZE)
+        decay = s[DECAY] if place(context, 1, PLACES * i + DECAYED) else ZERO
+        begin, end = share(size, part, parts)
+        w = vector(context, 3 + i, size)
+        descend_row(w[begin:end], in_buffer(context, i)[begin:end], s[RATE], decay)
 
 
 @fast
@@ -138,26 +144,27 @@ def momentum_row(m, g, factor, momentum):
         m[i] = momentum * m[i] + factor * g[i]
 
 
+@fast
+def look_ahead(m, g, factor, momentum):
+    """g <- factor g + momentum m (Nesterov)."""
+    for i in range(g.size):
+        g[i] = factor * g[i] + momentum * m[i]
+
+
 def momentum(context, part, parts):
-    """scalars (5), places (4 n), done, m (n) -> done (1): the first half of Muon."""
+    """scalars (5), places, done, m (n) -> done (1): the first half of Muon."""
     n = context[COUNT] - 4
     s = vector(context, 0, OWN + 1)
     vector(context, 3 + n, 1)[0] = ONE
     if s[GOOD] == ZERO:
         return
     for i in range(n):
-        size, first = place(context, 1, 4 * i + 1), place(context, 1, 4 * i + 2)
+        size = place(context, 1, PLACES * i + OWN_SIZE)
         begin, end = share(size, part, parts)
-        g = floats(place(context, 1, 4 * i) + FLOAT * first, size)
-        m = vector(context, 3 + i, size)
-        momentum_row(m[begin:end], g[begin:end], s[FACTOR], s[OWN])
-
-
-@fast
-def look_ahead(x, m, g, factor, momentum):
-    """x <- factor g + momentum m (Nesterov)."""
-    for i in range(x.size):
-        x[i] = factor * g[i] + momentum * m[i]
+        first, last = own_share(context, i, part, parts)
+        m, g = vector(context, 3 + i, size)[begin:end], in_buffer(context, i)[first:last]
+        momentum_row(m, g, s[FACTOR], s[OWN])
+        look_ahead(m, g, s[FACTOR], s[OWN])
 
 
 @fast
@@ -175,13 +182,13 @@ def add_diagonal(q, side, value):
 
 
 def muon(context):
-    """scalars (5), places (4 n), done, weights, m (n each) -> done (1).
+    """scalars (5), places, done, weights (n) -> done (1): the second half of Muon.
 
-    w <- (1 - lr decay) w - lr 0.2 sqrt(max(rows, columns)) O(factor g + momentum m), each matrix
+    w <- (1 - lr decay) w - lr 0.2 sqrt(max(rows, columns)) O(x), for x in the buffer, each matrix
     by one core; own scalar: momentum.
     """
-    n = (context[COUNT] - 4) // 2
-    vector(context, 3 + 2 * n, 1)[0] = ONE
+    n = context[COUNT] - 4
+    vector(context, 3 + n, 1)[0] = ONE
     if vector(context, 0, OWN + 1)[GOOD] != ZERO:
         launch(context, 0, n)
 
@@ -200,8 +207,7 @@ def muon_matrix(context, i, n):
         memory[:size], memory[size : 2 * size],
         memory[2 * size : 2 * size + side * side], memory[2 * size + side * side :],
     )  # fmt: skip
-    g = floats(place(context, 1, 4 * i), size)
-    look_ahead(x, vector(context, 3 + n + i, size), g, s[FACTOR], s[OWN])
+    copy(x, in_buffer(context, i))
     total = 0.0
     for begin in range(0, size, PIECE):
         total += np.float64(square_sum(x[begin : min(begin + PIECE, size)]))

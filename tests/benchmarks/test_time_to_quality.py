@@ -80,6 +80,15 @@ def test_the_peers_learning_rate():
     assert rate(400, 1000, 500) == pytest.approx(0.401)  # the usual warm-up outlasts the run
 
 
+def test_contenders_have_the_environment_of_the_start(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(sys, "argv", ["time_to_quality"])
+    args = benchmark.parse_options()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as importing MindSpore does
+    command = ["-c", "import os; print(os.environ.get('OMP_NUM_THREADS'))"]
+    assert benchmark.run(command, args.environment) == "None\n"
+
+
 def test_two_contenders(config, monkeypatch, capsys):
     pretrain = benchmark.pretrain
 

@@ -51,6 +51,17 @@ def test_what_fits_is_found(folder):
     assert index.search('" OR near*(', 5) == []
 
 
+def test_common_terms_count_only_where_the_others_find_too_little(folder, monkeypatch):
+    assert PassageIndex.open(folder).common == frozenset()
+    (folder / INDEX_NAME).unlink()
+    monkeypatch.setattr("corpus.passages.MANY", 1)
+    index = PassageIndex.open(folder)
+    assert index.common == {*"长河流发", "河流"}
+    assert [passage.document for passage in index.search("黄河", 1)] == ["江河/黄河.md"]
+    assert len(index.search("黄河", 5)) == 2, "河 stands in two passages"
+    assert [passage.number for passage in index.search("长", 5)] in ([1, 2], [2, 1])
+
+
 def test_the_index_is_kept_until_a_file_changes(folder):
     PassageIndex.open(folder)
     file = folder / INDEX_NAME

@@ -24,6 +24,13 @@ def test_an_explanation_is_nearer_to_its_word_than_to_another(said, nearer):
     assert find_reward("idiom_explain_nearer").score("解释成语：风云突变", said, KEY) == nearer
 
 
+@pytest.mark.parametrize("said, right", [("形容风很大\n", 1), ("形容风大", 0), ("", 0)])
+def test_an_explanation_is_right_to_the_character(said, right):
+    score = find_reward("idiom_explain_right").score
+    assert score("解释成语：风云突变", said, KEY) == right
+    assert score("解释成语：风云突变", said, KEY, ended=False) == 0
+
+
 def test_a_guess_is_the_word_and_nothing_else():
     score = find_reward("idiom_guess_right").score
     key = {"answers": ["一马当先"]}

@@ -24,8 +24,8 @@ def test_bfloat16_on_the_cpu_needs_the_native_kernels_and_a_processor(graph_mode
     dtype = select_dtype("bfloat16", "CPU")
     with pytest.raises(UserError, match="bfloat16.* but train.kernels is plain; use float32"):
         select_kernels("plain", dtype)
-    with pytest.raises(UserError, match="bfloat16.* but ranks share the moments; use float32"):
-        select_kernels("auto", dtype, "ranks share the moments")
+    with pytest.raises(UserError, match="bfloat16.* but train.recompute is on; use float32"):
+        select_kernels("auto", dtype, "train.recompute is on")
     monkeypatch.setattr("model.native.symbols.BFLOAT16_FEATURES", ())
     with pytest.raises(UserError, match="bfloat16.* but this processor has no instructions"):
         select_kernels("auto", dtype)

@@ -1,5 +1,6 @@
 """Requests that nobody should send: each gets its status, and the server lives on."""
 
+import contextlib
 import json
 import os
 import socket
@@ -177,27 +178,26 @@ def impatient(run):
         yield server
 
 
-@pytest.mark.parametrize("sent", [b"", b"POST /v1/compl", b"GET /health HTTP/1.1\r\nhost: 127"])
-def test_a_slow_loris_is_hung_up_on(impatient, sent):
-    with connect(impatient) as connection:
-        connection.sendall(sent)
+def test_who_dawdles_is_hung_up_on(impatient):
+    """Clients that send nothing more: each is waited for by itself, so all of them at once."""
+    sent = {
+        "nothing": b"",
+        "half a path": b"POST /v1/compl",
+        "half a header": b"GET /health HTTP/1.1\r\nhost: 127",
+        "half a body": request_bytes(impatient, TEXT, field())[:-3],
+        "half of a second request": request_bytes(impatient, "/health"),
+    }
+    with contextlib.ExitStack() as stack:
+        connections = {name: stack.enter_context(connect(impatient)) for name in sent}
         begin = time.monotonic()
-        assert read_answer(connection)[0] == 408
+        for name, connection in connections.items():
+            connection.sendall(sent[name])
+        second = connections["half of a second request"]
+        assert read_answer(second)[0] == 200
+        second.sendall(b"GET /hea")
+        statuses = {name: read_answer(connection)[0] for name, connection in connections.items()}
+        assert statuses == dict.fromkeys(sent, 408)
         assert time.monotonic() - begin > 0.5
-
-
-def test_a_body_that_does_not_come(impatient):
-    with connect(impatient) as connection:
-        connection.sendall(request_bytes(impatient, TEXT, field())[:-3])
-        assert read_answer(connection)[0] == 408
-
-
-def test_a_second_request_may_not_dawdle_either(impatient):
-    with connect(impatient) as connection:
-        connection.sendall(request_bytes(impatient, "/health"))
-        assert read_answer(connection)[0] == 200
-        connection.sendall(b"GET /hea")
-        assert read_answer(connection)[0] == 408
 
 
 @pytest.mark.parametrize("stream", [True, False])

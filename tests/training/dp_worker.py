@@ -1,6 +1,7 @@
 """One rank of test_parallel.py: some steps of a tiny network, its weights saved at the end."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, ops
@@ -9,6 +10,7 @@ from corpus.token_file import TokenFile
 from model.config import ModelConfig
 from model.llama import Llama
 from runs.device import select_device
+from training import shared_memory
 from training.config import TrainConfig
 from training.feeds.base import RankRows, batches
 from training.feeds.tokens import TokenFeed
@@ -18,6 +20,7 @@ from training.parallel import World, join_world
 from training.step import TrainStep
 
 STEPS, SEQ_LEN, GLOBAL_BATCH = 6, 16, 4
+RESUMED = ("native-sharded", "native-messages")
 
 
 def main() -> None:
@@ -27,45 +30,67 @@ def main() -> None:
     file = TokenFile.open(data)
     kinds = {"plain": {}, "sharded": {"shard_optimizer": True}}
     kinds["muon"] = {"optimizer": "muon", "shard_optimizer": True}
-    kinds["native"] = {"kernels": "native"}
-    kinds["native-muon"] = {"optimizer": "muon", "kernels": "native"}
+    kinds |= {f"native-{kind}": {**options, "kernels": "native"} for kind, options in kinds.items()}
+    kinds["native-messages"] = kinds["native-muon"]
     for kind, options in kinds.items():
-        values = train(file, world, **options)
+        if kind == "native-messages":  # as between machines
+            shared_memory.FOLDER = Path(output) / "nowhere"
+        values = train(file, world, kind in RESUMED, **options)
         np.savez(f"{output}-{kind}-{world.rank}.npz", **values)
     if world.size > 1:
         # A rank that leaves early takes the others' connection with it.
         ops.AllReduce()(Tensor(np.zeros(1, np.float32))).asnumpy()
 
 
-def train(file: TokenFile, world: World, **options) -> dict[str, np.ndarray]:
+def train(file: TokenFile, world: World, resumes: bool, **options) -> dict[str, np.ndarray]:
     """Losses, held-out nats, optimizer's bytes, weights and moments after some steps.
 
-    One more step is bad on the last rank only, and must be skipped by all.
+    If it `resumes`, the second half of them is done again, by a step with the state at half time:
+    `exact` says whether the results are the same to the bit. One more step is bad on the last rank
+    only, and must be skipped by all.
     """
+    step, feed = make_step(world, **options), TokenFeed(file, file, SEQ_LEN, 2, 1)
+    rows, micro_batch = STEPS * GLOBAL_BATCH // world.size, GLOBAL_BATCH // world.size
+    own = RankRows(feed, 0, rows, world.rank, world.size)
+    columns = [*batches(own, feed.columns, micro_batch).create_dict_iterator(output_numpy=True)]
+    losses = [run(step, batch) for batch in columns[: STEPS // 2]]
+    half = state(step)
+    losses += [run(step, batch) for batch in columns[STEPS // 2 :]]
+    figures = {"losses": losses, "bytes": step.optimizer.n_bytes}
+    if resumes:
+        again = make_step(world, **options)
+        for parameter in [*again.optimizer.all_weights(), *again.counters()]:
+            parameter.set_data(Tensor(half[parameter.name]))
+        again.optimizer.set_moments(half)
+        same = [run(again, batch) for batch in columns[STEPS // 2 :]] == losses[STEPS // 2 :]
+        first, second = state(step), state(again)
+        figures["exact"] = same and all(np.array_equal(first[n], second[n]) for n in first)
+    batch = columns[-1]
+    if world.rank == world.size - 1:
+        batch["loss_weight"] = batch["loss_weight"] * np.inf
+    figures["bad_steps"] = int(step(*map(Tensor, batch.values()))[3])
+    objective = NextToken(step.gradients.objective.network)
+    figures["nats"] = HeldOut(objective, feed.held_out, 2, world).evaluate().nats
+    return figures | state(step)
+
+
+def make_step(world: World, **options) -> TrainStep:
     shape = {"dim": 16, "n_layers": 1, "n_heads": 2, "max_seq_len": SEQ_LEN, "vocab_size": 64}
     native = options.get("kernels") == "native"
     network = Llama(ModelConfig(**shape, dropout=0.1), native=native)
     config = TrainConfig(max_steps=STEPS + 1, warmup_steps=0, learning_rate=1e-2, **options)
-    objective, feed = NextToken(network), TokenFeed(file, file, SEQ_LEN, 2, 1)
-    step = TrainStep(objective, config, world=world, drops=True, native=native)
-    rows = STEPS * GLOBAL_BATCH // world.size
-    own = RankRows(feed, 0, rows, world.rank, world.size)
-    micro_batch = GLOBAL_BATCH // world.size
-    losses = []
-    for number, batch in enumerate(
-        batches(own, feed.columns, micro_batch).create_dict_iterator(output_numpy=True), 1
-    ):
-        losses.append(float(step(*map(Tensor, batch.values()))[0]))
-        if number == STEPS // 2:  # as a resumed run does
-            step.optimizer.set_moments(step.optimizer.moments())
-    if world.rank == world.size - 1:
-        batch["loss_weight"] = batch["loss_weight"] * np.inf
-    bad_steps = int(step(*map(Tensor, batch.values()))[3])
-    nats = HeldOut(objective, feed.held_out, 2, world).evaluate().nats
-    weights = {p.name: p.asnumpy() for p in network.get_parameters()}
-    moments = step.optimizer.moments()
-    figures = {"nats": nats, "bytes": step.optimizer.n_bytes, "bad_steps": bad_steps}
-    return {"losses": losses, **figures, **weights, **moments}
+    return TrainStep(NextToken(network), config, world=world, drops=True, native=native)
+
+
+def run(step: TrainStep, batch: dict[str, np.ndarray]) -> float:
+    """The loss of a step."""
+    return float(step(*map(Tensor, batch.values()))[0])
+
+
+def state(step: TrainStep) -> dict[str, np.ndarray]:
+    """What a checkpoint holds, by name."""
+    parameters = [*step.optimizer.all_weights(), *step.counters()]
+    return {p.name: p.asnumpy().copy() for p in parameters} | step.optimizer.moments()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from corpus.token_file import TokenFileWriter
+from tests.training.dp_worker import RESUMED
 
 BIN = Path(sys.executable).parent
 WORKER = "tests/training/dp_worker.py"
@@ -46,7 +47,8 @@ def results(repo, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
-KINDS = pytest.mark.parametrize("kind", ["plain", "sharded", "muon", "native", "native-muon"])
+SHARDED = ["sharded", "muon", "native-sharded", "native-muon", "native-messages"]
+KINDS = pytest.mark.parametrize("kind", ["plain", "native-plain", *SHARDED])
 
 
 @KINDS
@@ -75,9 +77,29 @@ def test_all_ranks_skip_a_step_that_is_bad_on_one(results, kind):
 
 def test_a_sharded_optimizer_takes_half_the_memory_on_two_ranks(results):
     assert results["one-sharded-0"]["bytes"] == results["one-plain-0"]["bytes"]
-    for kind in ("sharded", "muon"):
+    for kind in SHARDED:
         assert 2 * results[f"two-{kind}-0"]["bytes"] == results[f"one-{kind}-0"]["bytes"]
     assert results["two-plain-0"]["bytes"] == results["one-plain-0"]["bytes"]
+
+
+@pytest.mark.parametrize("kind", RESUMED)
+def test_what_follows_from_a_restored_state_is_the_same_to_the_bit(results, kind):
+    assert all(results[f"{ranks}-{kind}-0"]["exact"] for ranks in ("one", "two"))
+
+
+@pytest.mark.parametrize(
+    "kind, other",
+    [
+        ("native-sharded", "native-plain"),
+        ("native-sharded", "sharded"),
+        ("native-muon", "muon"),
+        ("native-messages", "native-muon"),
+    ],
+)
+def test_forms_of_one_optimizer_agree(results, kind, other):
+    ours, truth = results[f"two-{kind}-0"], results[f"two-{other}-0"]
+    for name in ours.keys() - {"bytes", "exact"}:
+        assert np.allclose(ours[name], truth[name], atol=1e-5), name
 
 
 def test_the_held_out_loss_is_shared(results):

@@ -84,6 +84,12 @@ def test_another_optimizer(run):
         train(changed(run, "train", optimizer="muon"))
 
 
+def test_another_model_to_begin_from(run):
+    sentence = "began with train.init_from null, now it is gone; put the old value back"
+    with pytest.raises(UserError, match=sentence):
+        train(changed(run, "train", init_from="gone", max_steps=40))
+
+
 def test_other_data_under_a_run(run):
     train_file, _ = open_checked(run.recipe.data.dir, run.tokenizer())
     weights = copy_values(list(run.load_model().get_parameters()))

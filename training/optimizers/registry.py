@@ -9,16 +9,19 @@ from training.parallel import World
 OPTIMIZERS = {"adamw": AdamW, "muon": Muon}
 
 
-def make_optimizer(parameters, config: TrainConfig, world: World, buffer=None) -> Optimizer:
+def make_optimizer(
+    parameters, config: TrainConfig, world: World, buffer=None, exchange=None
+) -> Optimizer:
     """The optimizer of this rank; with `shard_optimizer` its moments are shared by all ranks.
 
-    With a `GradientBuffer` it is that of the native kernels, which take their gradients from there.
+    With a `GradientBuffer`, and the ranks' `exchange` of it, it is that of the native kernels,
+    which take their gradients from there.
     """
     sharers = world if config.shard_optimizer else World()
     if buffer is not None:
         from training.optimizers.native import NATIVE_OPTIMIZERS
 
-        return NATIVE_OPTIMIZERS[config.optimizer](parameters, config, sharers, buffer)
+        return NATIVE_OPTIMIZERS[config.optimizer](parameters, config, sharers, buffer, exchange)
     return OPTIMIZERS[config.optimizer](parameters, config, sharers)
 
 

@@ -5,7 +5,7 @@ import pytest
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.native import cells
+from model.native import cells, linear_cells
 from model.native.loss_cells import TokenLosses
 from model.native.symbols import multiplies_bfloat16
 from tests.model.native.cases import check, close, evaluate, normal
@@ -24,17 +24,40 @@ class PlainProduct(nn.Cell):
 @pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
 def test_linear(rows, inner, outer, bias):
     inputs = (normal(rows, inner), normal(outer, inner), normal(outer))[: 2 + bias]
-    form = cells.BiasProduct() if bias else cells.Product()
+    form = linear_cells.BiasProduct() if bias else linear_cells.Product()
     check(form, PlainProduct(), inputs, [(rows, outer)], 2 + bias)
 
 
 def test_a_frozen_layer_gives_the_gradient_of_its_input():
     x, w = normal(7, 12), normal(5, 12)
-    form = cells.Product()
+    form = linear_cells.Product()
     form.accumulate(None)
     y, dx = evaluate(form, (x, w), [(7, 5)], 1)
     close(y, x @ w.T)
     close(dx, normal(7, 5, seed=9) @ w)
+
+
+class SharingInput(nn.Cell):
+    def __init__(self, n):
+        super().__init__()
+        self.shared = linear_cells.SharedInput(n)
+
+    def construct(self, x, *weights):
+        return self.shared(x, weights)
+
+
+@pytest.mark.parametrize("outer", [(40, 16, 16), (129, 130)])
+def test_layers_that_share_their_input(outer):
+    x, weights = normal(37, 24), [normal(n, 24, seed=n) for n in outer]
+    buffers = [np.ones_like(w) for w in weights]
+    form = SharingInput(len(outer))
+    form.shared.accumulate([buffer.ctypes.data for buffer in buffers])
+    *ys, dx = evaluate(form, (x, *weights), [(37, n) for n in outer], 1)
+    douts = [normal(37, n, seed=9) for n in outer]
+    close(dx, sum(dy @ w for dy, w in zip(douts, weights)))
+    for y, w, buffer, dy in zip(ys, weights, buffers, douts):
+        close(y, x @ w.T)
+        close(buffer, 1 + dy.T @ x)
 
 
 class PlainAddNorm(nn.Cell):
@@ -127,6 +150,7 @@ class PlainLosses(nn.Cell):
 @pytest.mark.parametrize("rows_at_once", [16, 1000])
 def test_losses(rows, vocab, dim, rows_at_once, monkeypatch):
     monkeypatch.setattr("model.native.loss_cells.CHUNK_BYTES", 4 * vocab * rows_at_once)
+    monkeypatch.setattr("model.native.loss_cells.LEAST_ROWS", 1)
     targets = np.random.default_rng(5).integers(0, vocab, rows).astype(np.int32)
     inputs = normal(rows, dim), normal(vocab, dim), targets
     check(TokenLosses(), PlainLosses(), inputs, [(rows,)], 2)
@@ -157,7 +181,7 @@ def rounded(x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
 def test_linear_in_bfloat16(bias):
     x, w, b, dy = normal(37, 24), normal(40, 24), normal(40), normal(37, 40, seed=9)
-    form = cells.BiasProduct(half=True) if bias else cells.Product(half=True)
+    form = linear_cells.BiasProduct(half=True) if bias else linear_cells.Product(half=True)
     y, dx, dw, *db = evaluate(form, (x, w, b)[: 2 + bias], [(37, 40)], 2 + bias)
     close(y, rounded(x) @ rounded(w).T + b * bias)
     close(dx, rounded(dy) @ rounded(w))
@@ -170,6 +194,7 @@ def test_linear_in_bfloat16(bias):
 def test_losses_in_bfloat16(monkeypatch):
     rows, vocab, dim = 37, 1130, 24
     monkeypatch.setattr("model.native.loss_cells.CHUNK_BYTES", 4 * vocab * 16)
+    monkeypatch.setattr("model.native.loss_cells.LEAST_ROWS", 1)
     targets = np.random.default_rng(5).integers(0, vocab, rows).astype(np.int32)
     h, table = rounded(normal(rows, dim)), rounded(normal(vocab, dim))
     losses, dh, dtable = evaluate(TokenLosses(half=True), (h, table, targets), [(rows,)], 2)
@@ -185,6 +210,6 @@ def test_no_number_stays_none_in_bfloat16():
     x = normal(8, 32)
     x[3, 5], x[4, 6] = np.nan, np.inf
     x.view(np.uint32)[6, 7] = 0x7FFFFFFF  # a NaN that rounding would carry over
-    out = cells.Product(half=True)(Tensor(x), Tensor(np.ones((4, 32), np.float32))).asnumpy()
+    out = linear_cells.Product(half=True)(Tensor(x), Tensor(np.ones((4, 32), np.float32))).asnumpy()
     assert np.isnan(out[[3, 6]]).all() and np.isinf(out[4]).all()
     assert np.isfinite(out[[0, 1, 2, 5, 7]]).all()

@@ -111,8 +111,8 @@ def test_why_not(monkeypatch):
     assert "products are in float16" in symbols.obstacle(ms.float16)
     native, words = select_kernels("auto", ms.float16)
     assert not native and words == "plain kernels (auto: products are in float16)"
-    known = select_kernels("auto", ms.float32, "ranks share the moments")
-    assert known == (False, "plain kernels (auto: ranks share the moments)")
+    known = select_kernels("auto", ms.float32, "train.recompute is on")
+    assert known == (False, "plain kernels (auto: train.recompute is on)")
     with pytest.raises(UserError, match="train.kernels is native, but products are in float16"):
         select_kernels("native", ms.float16)
     monkeypatch.setattr("model.native.symbols.platform.machine", lambda: "riscv64")
