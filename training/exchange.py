@@ -46,6 +46,8 @@ def make_exchange(buffer: GradientBuffer, world: World, memory: SharedMemory) ->
 class Messages(nn.Cell):
     """One AllReduce of all gradients and sums, and one AllGather of all parts."""
 
+    words = "by messages, since the ranks share no memory"
+
     def __init__(self, buffer: GradientBuffer):
         super().__init__(auto_prefix=False)
         self.whole, size = buffer.whole, buffer.size
@@ -84,6 +86,8 @@ class Memory(nn.Cell):
 
     A rank passes an AllReduce when all have come to it: that of the sums, or of one number.
     """
+
+    words = "in memory that the ranks share"
 
     def __init__(self, buffer: GradientBuffer, world: World, memory: SharedMemory):
         super().__init__(auto_prefix=False)

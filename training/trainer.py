@@ -140,6 +140,8 @@ def train_prepared(prepared: PreparedRun, initial: InitialWeights | None) -> int
     objective = stage.objective(network, run.recipe.objective)
     step_cell = make_step(prepared, objective)
     log.info(f"optimizer: {step_cell.optimizer.n_bytes / 2**20:,.1f} MiB of moments a rank")
+    if world.size > 1 and prepared.native:
+        log.info(f"gradients: exchanged {step_cell.gradients.exchange.words}")
     measured = stage.objective(measured_network(prepared, network), run.recipe.objective)
     if prepared.checkpoint:
         base = restore(prepared, network, step_cell)
