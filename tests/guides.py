@@ -184,6 +184,12 @@ RUN_BY = {
     ),
     "python post_train.py --config configs/sft-passages.yaml": POST,
     "python eval_pretrain.py --run out/sft-passages": "tests/evaluation/test_trained_further.py",
+    "python data_process.py --config configs/sft-passages.yaml --name sft-explain --data.dir "
+    'data/sft-explain --data.augment_documents ""': "tests/corpus/test_example_file.py",
+    "python post_train.py --config configs/sft-passages.yaml --name sft-explain --data.dir "
+    'data/sft-explain --data.augment_documents ""': POST,
+    "python eval_pretrain.py --run out/sft-passages --data.dir data/sft-explain "
+    '--data.augment_documents ""': "tests/evaluation/test_trained_further.py",
     "python serve.py --run out/sft-passages --documents data/idiom-documents": (
         "tests/serving/test_documents.py"
     ),
