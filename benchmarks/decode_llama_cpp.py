@@ -9,6 +9,7 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -95,26 +96,32 @@ class LlamaCpp:
         backends.ggml_backend_load_all_from_path(str(libraries).encode())
         self.library, self.vocab_size = declared(ctypes.CDLL(str(llama))), vocab_size
         self.threads = len(os.sched_getaffinity(0))
-        self.thread_pool = thread_pool(backends, self.threads)
+        self.new_pool, self.free_pool = pool_functions(backends)
         self.library.llama_backend_init()
         parameters = self.library.llama_model_default_params()
         self.model = self.library.llama_model_load_from_file(str(model).encode(), parameters)
         if not self.model:
             raise SystemExit(f"llama.cpp did not load {model}")
 
-    def context(self, batch: int, length: int) -> int:
-        """Room for `batch` texts of `length` ids."""
+    def context(self, batch: int, length: int, pool: int) -> int:
+        """Room for `batch` texts of `length` ids, which a thread pool reads."""
         parameters = self.library.llama_context_default_params()
         # n_ctx (of all texts together), n_batch, n_ubatch, n_seq_max
         parameters.head[:] = (batch * length, batch * PROMPT, batch * PROMPT, batch)
         context = self.library.llama_init_from_model(self.model, parameters)
         self.library.llama_set_n_threads(context, self.threads, self.threads)
-        self.library.llama_attach_threadpool(context, self.thread_pool, None)
+        self.library.llama_attach_threadpool(context, pool, None)
         return context
 
     def timed(self, batch: int, new: int) -> tuple[float, list[int]]:
-        """Seconds for `new` greedy ids after each prompt, and those of the first row."""
-        context = self.context(batch, -(-(PROMPT + new) // 256) * 256)
+        """Seconds for `new` greedy ids after each prompt, and those of the first row.
+
+        Threads wait between calls, as in llama.cpp's own programs: without a pool, a build without
+        OpenMP starts and ends them at each call. The pool ends with the text, because its threads
+        do not sleep at once, and the next contender wants the processor.
+        """
+        pool = self.new_pool(self.threads)
+        context = self.context(batch, -(-(PROMPT + new) // 256) * 256, pool)
         rows = self.library.llama_batch_init(batch * PROMPT, 0, 1)
         start, ids = time.perf_counter(), []
         last = self.read(context, rows, prompts(batch), 0)
@@ -125,6 +132,7 @@ class LlamaCpp:
         seconds = time.perf_counter() - start
         self.library.llama_batch_free(rows)
         self.library.llama_free(context)
+        self.free_pool(pool)
         return seconds, ids
 
     def read(self, context: int, rows: Batch, tokens: np.ndarray, begin: int) -> np.ndarray:
@@ -164,22 +172,21 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
-def thread_pool(backends: ctypes.CDLL, threads: int) -> int:
-    """Threads that wait between calls, as llama.cpp's own programs have them.
-
-    Without them, a build without OpenMP starts and ends its threads at each call.
-    """
-    pointer, parameters = ctypes.c_void_p, backends.ggml_threadpool_params_default
-    parameters.argtypes, parameters.restype = [ctypes.c_int], Parameters
-    registered, function_of = (
-        ctypes.CFUNCTYPE(pointer, *kinds)((name, backends))
-        for name, kinds in (
-            ("ggml_backend_reg_by_name", [ctypes.c_char_p]),
-            ("ggml_backend_reg_get_proc_address", [pointer, ctypes.c_char_p]),
+def pool_functions(backends: ctypes.CDLL) -> tuple[Callable[[int], int], Callable[[int], None]]:
+    """How a pool of so many threads is made, and how it is freed."""
+    pointer, text, parameters = ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(Parameters)
+    defaults, registered, address = (
+        ctypes.CFUNCTYPE(result, *kinds)((name, backends))
+        for name, result, *kinds in (
+            ("ggml_threadpool_params_default", Parameters, ctypes.c_int),
+            ("ggml_backend_reg_by_name", pointer, text),
+            ("ggml_backend_reg_get_proc_address", pointer, pointer, text),
         )
     )
-    new = function_of(registered(b"CPU"), b"ggml_threadpool_new")
-    return ctypes.CFUNCTYPE(pointer, ctypes.POINTER(Parameters))(new)(parameters(threads))
+    processor = registered(b"CPU")
+    new = ctypes.CFUNCTYPE(pointer, parameters)(address(processor, b"ggml_threadpool_new"))
+    free = ctypes.CFUNCTYPE(None, pointer)(address(processor, b"ggml_threadpool_free"))
+    return lambda threads: new(defaults(threads)), free
 
 
 if __name__ == "__main__":

@@ -28,7 +28,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Perplexity:
+class RunScorer:
+    """What scorers by a trained run share; each is sent to where the work is done."""
+
+    run: Path
+    step: int
+    """of the checkpoint"""
+    fingerprint: str
+
+    def finite(self, scores: np.ndarray) -> np.ndarray:
+        """The scores as they are.
+
+        Raises:
+            UserError: one is not finite.
+        """
+        if not np.isfinite(scores).all():
+            raise UserError(f"data.filter.run: {self.run} gives scores that are not finite")
+        return scores
+
+    def describe(self) -> dict[str, Any]:
+        """The run and what is known of it, for the manifest."""
+        return {"run": str(self.run), "step": self.step, "fingerprint": self.fingerprint}
+
+
+@dataclass(frozen=True)
+class Perplexity(RunScorer):
     """Scores a text by its negative log-likelihood under a run, in bits a byte of its UTF-8.
 
         score = - log2 p(text) / bytes
@@ -38,10 +62,6 @@ class Perplexity:
     and not tokens are counted, so that runs with different vocabularies can be compared.
     """
 
-    run: Path
-    step: int
-    """of the checkpoint"""
-    fingerprint: str
     unit: str = "bits_per_byte"
     lowest_is_best: bool = True
 
@@ -54,28 +74,18 @@ class Perplexity:
         scorer, tokenizer = _open_network(self.run, self.step)
         ids = [found.tolist() for found in tokenizer.encode_arrays(texts)]
         likelihoods = scorer.continuations([([], text) for text in ids])
-        nats = np.array([-likelihood.total for likelihood in likelihoods])
-        if not np.isfinite(nats).all():
-            raise UserError(f"data.filter.run: {self.run} gives scores that are not finite")
+        nats = self.finite(np.array([-likelihood.total for likelihood in likelihoods]))
         return nats / math.log(2) / [len(text.encode("utf-8")) for text in texts]
-
-    def describe(self) -> dict[str, Any]:
-        """The run and what is known of it, for the manifest."""
-        return {"run": str(self.run), "step": self.step, "fingerprint": self.fingerprint}
 
 
 @dataclass(frozen=True)
-class Quality:
+class Quality(RunScorer):
     """Scores a text by the number that a reward model gives it as the answer to a prompt.
 
     A text that does not fit the model's context with the prompt is halved, between the paragraphs
     nearest its middle or else in the middle, until its parts fit; its score is their mean.
     """
 
-    run: Path
-    step: int
-    """of the checkpoint"""
-    fingerprint: str
     prompt: str
     unit: str = "reward"
     lowest_is_best: bool = False
@@ -88,9 +98,8 @@ class Quality:
         """
         model = _open_reward_model(self.run, self.step)
         parts = [list(self._parts(model, text)) for text in texts]
-        found = model.score_ids([ids for of_text in parts for ids in of_text]).astype(np.float64)
-        if not np.isfinite(found).all():
-            raise UserError(f"data.filter.run: {self.run} gives scores that are not finite")
+        found = model.score_ids([ids for of_text in parts for ids in of_text])
+        found = self.finite(found.astype(np.float64))
         ends = np.cumsum([len(of_text) for of_text in parts])
         return np.array([part.mean() for part in np.split(found, ends[:-1])])
 
@@ -104,8 +113,7 @@ class Quality:
 
     def describe(self) -> dict[str, Any]:
         """The run, what is known of it, and the prompt, for the manifest."""
-        known = {"run": str(self.run), "step": self.step, "fingerprint": self.fingerprint}
-        return known | {"prompt": self.prompt}
+        return super().describe() | {"prompt": self.prompt}
 
 
 def halves(text: str) -> tuple[str, str]:
@@ -123,12 +131,7 @@ def open_quality(config: FilterConfig, run: "Run") -> Quality:
         UserError: it was trained for something else, has no checkpoint, or a context that the
             prompt takes more than half of.
     """
-    objective = run.recipe.objective.kind
-    if objective != "reward":
-        raise UserError(
-            f"data.filter.kind is reward, but {run.path} was trained with objective.kind "
-            f"{objective}; name a run of objective.kind reward"
-        )
+    _check_objective(config, run, "reward")
     template, context = ChatTemplate.load(run.path, run.tokenizer()), run.recipe.model.max_seq_len
     n_prompt = len(template.prompt_ids([Message(USER, config.prompt)]))
     if 2 * n_prompt > context:
@@ -147,12 +150,7 @@ def open_perplexity(config: FilterConfig, run: "Run") -> Perplexity:
     Raises:
         UserError: it was trained for something else, or has no checkpoint.
     """
-    objective = run.recipe.objective.kind
-    if objective != "pretrain":
-        raise UserError(
-            f"data.filter.kind is perplexity, but {run.path} was trained with objective.kind "
-            f"{objective}; name a run of pretrain.py"
-        )
+    _check_objective(config, run, "pretrain")
     return Perplexity(run.path, run.chosen_checkpoint.step, fingerprint_of(run))
 
 
@@ -188,6 +186,15 @@ def fingerprint_of(run: "Run") -> str:
     weights = state["sha256"], state.get("base", {}).get("sha256")
     known = weights, repr(run.recipe.model), repr(run.recipe.adapter), run.tokenizer().fingerprint
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def _check_objective(config: FilterConfig, run: "Run", needed: str) -> None:
+    objective = run.recipe.objective.kind
+    if objective != needed:
+        raise UserError(
+            f"data.filter.kind is {config.kind}, but {run.path} was trained with objective.kind "
+            f"{objective}; name a run of objective.kind {needed}"
+        )
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,14 +3,13 @@
 import contextlib
 import os
 import resource
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
 
 import pytest
-
-from common.errors import run_main
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -59,16 +58,16 @@ def run_command():
 
 @pytest.fixture
 def refusal(monkeypatch, capsys):
-    """The one line with which an entry refuses its options: `refusal(post_train.main, "--x", 1)`.
+    """The line with which an entry refuses its options: `refusal("post_train.py", "--x", 1)`.
 
-    It runs in this process, which saves the start of another one, from the repository's folder.
+    It runs in this process, which saves the start of another one.
     """
 
-    def run(main, *options: object) -> str:
-        monkeypatch.chdir(REPO)
-        monkeypatch.setattr(sys, "argv", ["entry", *map(str, options)])
+    def run(script: str, *options: object, cwd: Path = REPO) -> str:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, options)])
         with mock.patch.dict(os.environ), pytest.raises(SystemExit) as end:
-            run_main(main)
+            runpy.run_path(str(REPO / script), run_name="__main__")
         said = capsys.readouterr().err
         assert end.value.code == 1 and said.startswith("error: ") and said.count("\n") == 1, said
         return said

@@ -178,6 +178,15 @@ RUN_BY = {
     "--eval.log_probs true": EVAL,
     "python serve.py --run out/demo --web": SERVE,
     "python serve.py --run out/sft --documents documents": "tests/serving/test_documents.py",
+    "python -m corpus.idiom_documents": "tests/corpus/test_idiom_documents.py, on a few idioms",
+    "python data_process.py --config configs/sft-passages.yaml": (
+        "tests/corpus/test_example_file.py, on a few idioms"
+    ),
+    "python post_train.py --config configs/sft-passages.yaml": POST,
+    "python eval_pretrain.py --run out/sft-passages": "tests/evaluation/test_trained_further.py",
+    "python serve.py --run out/sft-passages --documents data/idiom-documents": (
+        "tests/serving/test_documents.py"
+    ),
     "python -m benchmarks.serve --run out/demo": "tests/serving/test_load.py",
     "python -m benchmarks.passages": "tests/benchmarks/test_passages.py, on a few idioms",
     "lm_eval --model local-completions --tasks cmmlu --model_args model=demo,"

@@ -209,6 +209,8 @@ def test_an_objective_has_the_fields_of_its_kind(small, tmp_path, capsys):
         )
     said = error_of(small, "--objective", "{kind: grpo, epsilon: 0.2}")
     assert "objective.epsilon is unknown for objective.kind grpo; its fields are kind, re" in said
+    said = error_of(small, "--objective", "{kind: grpo, group: 1}", "--data.kind", "task")
+    assert "objective.group is 1; it must be at least 2" in said
     assert "it must be one of pretrain, sft" in error_of(small, "--objective.kind", "ppo2")
     with pytest.raises(SystemExit):
         parse_recipe(["--config", str(small), "--help"])

@@ -20,6 +20,7 @@ QUICK = ("--train.max_steps", "60", "--train.eval_interval", "30")
 REWARDED = ("--train.max_steps", "16", "--train.save_interval", "4", "--train.eval_interval", "8")
 LONG = ("--train.max_steps", "600", "--train.eval_interval", "100")
 GRPO = "{kind: grpo, rewards: {chinese: 1.0}, group: 4, max_new_tokens: 12, table_interval: 4}"
+PPO = "{kind: ppo, rewards: {chinese: 1.0}, updates: 2, max_new_tokens: 12, table_interval: 4}"
 PATIENCE = 300
 """Seconds that a start of pretrain.py may take on a busy machine."""
 
@@ -37,7 +38,7 @@ def workplace(run_command, debug_options, repo, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rewarded(run_command, repo, tmp_path_factory, graph_mode):
-    """As `workplace`, for GRPO on the debug model, untrained, with tasks of one question each."""
+    """As `workplace`, for rewards on the debug model, untrained, with tasks of one question."""
     folder = tmp_path_factory.mktemp("rewarded")
     base = make_run(folder)
     questions = [f"{time}的{place}有什么？" for time in TIMES for place in PLACES]
@@ -46,8 +47,8 @@ def rewarded(run_command, repo, tmp_path_factory, graph_mode):
     options = ["--config", str(repo / "configs" / "debug-sft.yaml"), "--data.dir", "data/tasks"]
     options += ["--data.kind", "task", "--data.sources", "[{reader: tasks, path: tasks.jsonl}]"]
     options += ["--train.init_from", str(base.path), "--train.log_interval", "1"]
-    options += ["--objective", GRPO, "--train.tokens_per_step", "512", "--train.eval_rows", "2"]
-    done = run_command("data_process.py", *options, cwd=folder)
+    options += ["--train.tokens_per_step", "512", "--train.eval_rows", "2"]
+    done = run_command("data_process.py", *options, "--objective", GRPO, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, [sys.executable, "-m", "tests.e2e.rewarded", *options, "--name"]
 
@@ -138,6 +139,7 @@ def assert_same(run: Path, undisturbed: Path, max_steps: int) -> None:
         "bits_per_byte",
         "reward",
         "kl",
+        "value_loss",
     )
     ours, theirs = (
         [
@@ -168,13 +170,14 @@ def test_two_kills_with_dropout_leave_no_trace(workplace):
 
 
 @pytest.mark.slow
-def test_a_kill_during_grpo_leaves_no_trace(rewarded):
-    check_rewarded(rewarded, "once", [("while it trains", 5)])
+@pytest.mark.parametrize(("name", "objective"), [("grpo", GRPO), ("ppo", PPO)])
+def test_a_kill_between_rollouts_leaves_no_trace(rewarded, name, objective):
+    check_rewarded(rewarded, name, objective, [("while it trains", 5)])
 
 
-def check_rewarded(rewarded, name: str, kills) -> None:
-    """`check` for GRPO: its weights move, and its tables of rollouts are the same too."""
-    check(rewarded, name, REWARDED, kills)
+def check_rewarded(rewarded, name: str, objective: str, kills) -> None:
+    """`check` for rewards: the weights move, and the tables of rollouts are the same too."""
+    check(rewarded, name, (*REWARDED, "--objective", objective), kills)
     out = rewarded[0] / "out"
     tables = sorted(path.name for path in (out / name / "rollouts").iterdir())
     assert len(tables) == 4
@@ -205,4 +208,4 @@ def test_five_random_kills_during_grpo_leave_no_trace(rewarded):
     rng = np.random.default_rng(5)
     kills = [("while it trains", int(steps)) for steps in rng.integers(1, 5, 3)]
     kills += [("while it starts", float(rng.uniform(0, 4))), ("while saving", 0)]
-    check_rewarded(rewarded, "five", [kills[i] for i in rng.permutation(5)])
+    check_rewarded(rewarded, "five", GRPO, [kills[i] for i in rng.permutation(5)])

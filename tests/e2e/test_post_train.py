@@ -7,10 +7,7 @@ import sys
 
 import pytest
 
-import post_train
-import pretrain
-from common.errors import run_main
-from recipe import REPO, parse_recipe
+from recipe import REPO
 from tests.evaluation.cases import make_run
 
 CONFIG = REPO / "configs" / "debug-sft.yaml"
@@ -128,19 +125,19 @@ def test_answers_that_the_context_would_cut_are_left_out_and_named(options, run_
 
 
 @pytest.mark.parametrize(
-    "main, more, sentence",
+    "script, more, sentence",
     [
-        (pretrain.main, (), "objective.kind is sft, which trains a model further; run post_train"),
-        (post_train.main, ("--train.init_from", "null"), "train.init_from is null; name the model"),
-        (post_train.main, ("--objective.group", "1"), "objective.group is unknown for"),
-        (post_train.main, ("--adapter.kind", "lora", "--adapter.rank", "0"), "adapter.rank is 0"),
-        (post_train.main, ("--adapter.kind", "lora", "--adapter.targets", "[wq, w9]"),
+        ("pretrain.py", (), "objective.kind is sft, which trains a model further; run post_train"),
+        ("post_train.py", ("--train.init_from", "null"), "train.init_from is null; name the model"),
+        ("post_train.py", ("--objective.group", "1"), "objective.group is unknown for"),
+        ("post_train.py", ("--adapter.kind", "lora", "--adapter.rank", "0"), "adapter.rank is 0"),
+        ("post_train.py", ("--adapter.kind", "lora", "--adapter.targets", "[wq, w9]"),
          "adapter.targets names w9, which no block has"),
-        (post_train.main, ("--objective.kind", "grpo"), "objective.kind is grpo, which reads"),
+        ("post_train.py", ("--objective.kind", "grpo"), "objective.kind is grpo, which reads"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_sentence(options, refusal, main, more, sentence):
-    assert sentence in refusal(main, *options, *more)
+def test_what_does_not_fit_is_one_sentence(options, refusal, script, more, sentence):
+    assert sentence in refusal(script, *options, *more)
 
 
 NO_MODEL = "is no model to start from; name a Hugging Face folder, a .gguf file, a run directory"
@@ -161,14 +158,8 @@ NO_MODEL = "is no model to start from; name a Hugging Face folder, a .gguf file,
         ("--train.init_from", "字" * 90, "File name too long"),
     ],
 )
-def test_an_odd_path_is_one_sentence(
-    options, tmp_path, monkeypatch, capsys, option, value, sentence
-):
-    monkeypatch.chdir(tmp_path)
+def test_an_odd_path_is_one_sentence(options, tmp_path, refusal, option, value, sentence):
     (tmp_path / "f").touch()
-    words = [*map(str, options), "--name", "odd", option, value]
-    with pytest.raises(SystemExit) as end:
-        run_main(lambda: post_train.train(parse_recipe(words)))
-    said = capsys.readouterr().err
-    assert end.value.code == 1 and sentence in said and said.count("\n") == 1
+    words = (*options, "--name", "odd", option, value)
+    assert sentence in refusal("post_train.py", *words, cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["f"], "nothing was written"

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+import post_train
 from common.files import sha256_file
-from recipe import REPO
+from recipe import REPO, parse_recipe
 from rewards.answer import Answer, write_answers
-from runs.checkpoint import WEIGHTS
+from runs.checkpoint import ADAPTER, WEIGHTS
 from tests.evaluation.cases import make_run
 
 
@@ -70,6 +71,17 @@ def test_dpo_begins_at_ln_2_resumes_exactly_and_knows_its_reference(options, run
     done = run_command("post_train.py", *command)
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("error: ")
     assert "was trained beside another reference than" in done.stderr
+
+
+def test_the_frozen_base_of_a_lora_is_the_reference(options):
+    words = (*options("debug-dpo"), "--name", "adapted", "--adapter.kind", "lora")
+    recipe = parse_recipe([*map(str, words), "--adapter.rank", "2"])
+    assert post_train.train(recipe) == 0
+    first, *_, last = (record for record in records(recipe.run_dir) if "loss" in record)
+    assert first["loss"] == pytest.approx(np.log(2), abs=1e-5)
+    assert first["margin"] == pytest.approx(0, abs=1e-5) and abs(last["margin"]) > 1e-3
+    checkpoint = recipe.run_dir / "checkpoints" / "step_00000004"
+    assert (checkpoint / ADAPTER).is_file() and not (checkpoint / WEIGHTS).exists()
 
 
 def test_a_reward_model_is_trained_measured_and_scores(options, run_command, tmp_path):

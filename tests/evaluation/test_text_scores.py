@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
+from corpus import pipeline
 from corpus.config import FilterConfig
+from corpus.filter_stage import FILTERED_NAME
 from evaluation.perplexity import measure_text
 from evaluation.scoring import Scorer
 from evaluation.text_scores import SCORERS, halves, open_scorer
@@ -16,6 +18,7 @@ from rewards.answer import Answer
 from rewards.model import RewardModel
 from runs.run import Run
 from tests.evaluation.cases import make_reward_run, make_run
+from tokenizer.config import TokenizerConfig
 from training.objectives.config import SftConfig
 
 TEXTS = ["小明在学校读了一本旧书。", "天", "春天，河边下着细雨。" * 12]
@@ -55,7 +58,7 @@ def test_runs_that_do_not_fit(run, tmp_path):
         open_scorer(FilterConfig(str(tmp_path / "nowhere")))
     data = dataclasses.replace(run.recipe.data, kind="sft")
     tuned = Run(run.path, dataclasses.replace(run.recipe, data=data, objective=SftConfig()))
-    with pytest.raises(UserError, match="was trained with objective.kind sft; name a run of pre"):
+    with pytest.raises(UserError, match="was trained with objective.kind sft; name a run of obj"):
         SCORERS["perplexity"](FilterConfig(str(run.path)), tuned)
     (tmp_path / "recipe.yaml").write_bytes((run.path / "recipe.yaml").read_bytes())
     with pytest.raises(UserError, match="data.filter.run: .* has no checkpoint yet"):
@@ -111,10 +114,24 @@ def test_another_prompt_has_another_fingerprint(reward_run):
     assert first == again != other
 
 
+def test_the_same_documents_stay_whatever_the_number_of_workers(reward_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "SHARD_BYTES", 8000)
+    monkeypatch.setattr("corpus.executors.POOL_BYTES", 0)
+    section = TokenizerConfig(path=str(reward_run.path / "tokenizer.model"))
+    config, found = quality(reward_run, keep=0.7), []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        fields = {"kind": "text", "dir": str(folder), "workers": workers, "filter": config}
+        data = dataclasses.replace(reward_run.recipe.data, **fields)
+        report = pipeline.build(section, data, open_scorer(config))
+        found.append((report.train.sha256, (folder / FILTERED_NAME).read_bytes()))
+    assert found[0] == found[1] and found[0][1].count(b"\n") > 40
+
+
 def test_what_is_no_reward_model_judges_nothing(run, reward_run):
     with pytest.raises(UserError, match="objective.kind pretrain; name a run of objective.kind re"):
         open_scorer(quality(run))
-    with pytest.raises(UserError, match="trained with objective.kind reward; name a run of pretra"):
+    with pytest.raises(UserError, match="trained with objective.kind reward; name a run of objec"):
         open_scorer(FilterConfig(str(reward_run.path)))
     with pytest.raises(UserError, match="data.filter.prompt takes .* of the context of 64 of"):
         open_scorer(quality(reward_run, prompt="写一段文字。" * 20))

@@ -125,7 +125,8 @@ def rollout_rows(
 
 def write_table(path: Path, rolled, worth: np.ndarray) -> None:
     """Write rollouts with their rewards and advantages, an object of JSON a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for begun in path.parent.glob(f".{path.name}.tmp-*"):  # by a process that was killed
+        begun.unlink()
     scores = rolled.scores
     with atomic_open(path, "w") as file:
         for row, answer in enumerate(rolled.answers):

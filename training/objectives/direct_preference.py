@@ -3,14 +3,13 @@
 from mindspore import dtype as mstype
 from mindspore import ops
 
-from model.head import token_log_probs
 from model.llama import Llama
-from training.objectives.base import Objective
 from training.objectives.config import DpoConfig
 from training.objectives.pairs import preference_loss, segment_sums, sides
+from training.objectives.policy import PolicyObjective
 
 
-class DirectPreference(Objective):
+class DirectPreference(PolicyObjective):
     """Makes the chosen answer likelier than the rejected one, measured from a fixed reference.
 
     With log p(y) the sum of the log-probabilities of an answer's ids and of its end under the
@@ -36,8 +35,6 @@ class DirectPreference(Objective):
 
     def __init__(self, network: Llama, config: DpoConfig):
         super().__init__(network, config)
-        frozen = not network.output.requires_grad
-        self.log_probs = token_log_probs(network.head, frozen_table=frozen)
         self.beta, self.smoothing, self.nll = config.beta, config.label_smoothing, config.nll
         self.is_ipo, self.normalised = config.loss == "ipo", config.length_normalised
 
@@ -49,9 +46,8 @@ class DirectPreference(Objective):
         `segment_ids` are the numbers of a row's pairs, 0 to P - 1 at most; `present` is 1 for each
         pair there is. `reference_log_probs` are sums over whole answers.
         """
-        network, slots = self.network, present.shape[1]
-        h = network(tokens, segment_ids, row_keys)
-        log_probs = self.log_probs(h, network.output, targets.reshape(-1)).reshape(targets.shape)
+        slots = present.shape[1]
+        log_probs, _ = self.log_probs(tokens, targets, segment_ids, row_keys)
         log_probs = segment_sums(log_probs * loss_weight, segment_ids, slots)
         lengths = segment_sums(loss_weight, segment_ids, slots)
         per_id = 1.0 / ops.maximum(lengths, 1.0)

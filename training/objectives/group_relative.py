@@ -2,14 +2,13 @@
 
 from mindspore import ops
 
-from model.head import token_log_probs
 from model.llama import Llama
-from training.objectives.base import Objective
 from training.objectives.clipped_gain import ClippedGain
 from training.objectives.config import GrpoConfig
+from training.objectives.policy import PolicyObjective
 
 
-class GroupRelative(Objective):
+class GroupRelative(PolicyObjective):
     """The clipped policy gradient with a penalty on leaving the reference model.
 
     For each new id of a completion, with lp its log-probability now and ref under the reference
@@ -31,8 +30,6 @@ class GroupRelative(Objective):
 
     def __init__(self, network: Llama, config: GrpoConfig):
         super().__init__(network, config)
-        frozen = not network.output.requires_grad
-        self.log_probs = token_log_probs(network.head, frozen_table=frozen)
         self.gain, self.beta = ClippedGain(config), config.beta
 
     def construct(
@@ -48,9 +45,7 @@ class GroupRelative(Objective):
         row_keys=None,
     ):
         """Columns are (B, T), but advantages and row_count, (B,); log-probabilities are float32."""
-        network = self.network
-        h = network(tokens, segment_ids, row_keys)
-        log_probs = self.log_probs(h, network.output, targets.reshape(-1)).reshape(targets.shape)
+        log_probs, _ = self.log_probs(tokens, targets, segment_ids, row_keys)
         advantage = ops.broadcast_to(advantages.expand_dims(1), targets.shape)
         gain, clipped = self.gain(log_probs, old_log_probs, advantage)
         difference = reference_log_probs - log_probs

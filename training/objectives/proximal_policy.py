@@ -3,14 +3,13 @@
 from mindspore import Tensor, ops
 from mindspore import dtype as mstype
 
-from model.head import token_log_probs
 from model.llama import Llama
-from training.objectives.base import Objective
 from training.objectives.clipped_gain import ClippedGain
 from training.objectives.config import PpoConfig
+from training.objectives.policy import PolicyObjective
 
 
-class ProximalPolicy(Objective):
+class ProximalPolicy(PolicyObjective):
     """The clipped policy gradient, and a value head that learns what reward is still to come.
 
     For each new id of a completion, with `ClippedGain`'s gain, v the value head's number before
@@ -32,8 +31,6 @@ class ProximalPolicy(Objective):
 
     def __init__(self, network: Llama, config: PpoConfig):
         super().__init__(network, config)
-        frozen = not network.output.requires_grad
-        self.log_probs = token_log_probs(network.head, frozen_table=frozen)
         self.gain, self.value_coef = ClippedGain(config), config.value_coef
         self.clips_values = config.value_clip is not None
         if self.clips_values:
@@ -53,11 +50,9 @@ class ProximalPolicy(Objective):
         row_keys=None,
     ):
         """Columns are (B, T), but row_count, (B,): the number of ids that a row counts for."""
-        network = self.network
-        h = network(tokens, segment_ids, row_keys)
-        log_probs = self.log_probs(h, network.output, targets.reshape(-1)).reshape(targets.shape)
+        log_probs, h = self.log_probs(tokens, targets, segment_ids, row_keys)
         gain, clipped = self.gain(log_probs, old_log_probs, advantages)
-        values = network.values(h).reshape(targets.shape)
+        values = self.network.values(h).reshape(targets.shape)
         errors = ops.square(values - returns)
         if self.clips_values:
             moved = ops.clip_by_value(values - old_values, -self.farthest, self.farthest)

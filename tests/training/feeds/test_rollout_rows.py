@@ -1,6 +1,7 @@
 """Advantages within a group, and the columns of completions."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from generation.completions import Completion
 from rewards.answer import Answer
 from rewards.registry import REWARDS, Reward, load_rewards
-from rewards.weighted import WeightedReward
-from training.feeds.rollout_rows import advantages, rollout_rows
+from rewards.weighted import Scores, WeightedReward
+from training.feeds.rollout_rows import advantages, rollout_rows, write_table
 from training.feeds.rollouts import StepRollouts
 from training.objectives.config import GrpoConfig
 
@@ -45,6 +46,17 @@ def test_columns(normalise, weight, count):
     assert old.tolist() == [0, 0, -1, -2, 0, 0] == reference.tolist()
     assert (advantage, row_count) == (0.5, count)
     assert not dropped[2].any() and dropped[5] == 0, "what has no reward is left out of the loss"
+
+
+def test_a_table_takes_the_place_of_one_that_a_killed_process_began(tmp_path):
+    path = tmp_path / "rollouts" / "step_00000004-0.jsonl"
+    nothing = np.array([np.nan], np.float32)
+    rolled = SimpleNamespace(answers=[Answer("q", "a")], scores=Scores(nothing, {"ended": nothing}))
+    write_table(path, rolled, nothing)
+    whole = path.read_bytes()
+    (path.parent / f".{path.name}.tmp-1").write_bytes(whole[:5])
+    write_table(path, rolled, nothing)
+    assert list(path.parent.iterdir()) == [path] and path.read_bytes() == whole
 
 
 def test_a_row_waits_for_its_step():

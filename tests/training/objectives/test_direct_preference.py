@@ -112,8 +112,8 @@ def test_native_kernels_train_like_the_plain_ones():
 def test_beside_itself_the_loss_is_ln_2_and_the_margin_0():
     found, network = columns(), States()
     objective = DirectPreference(network, DpoConfig())
-    log_probs = objective.log_probs(network.h, network.output, Tensor(found["targets"].reshape(-1)))
-    log_probs = log_probs.reshape(found["targets"].shape) * Tensor(found["loss_weight"])
+    read = (Tensor(found[name]) for name in ("tokens", "targets", "segment_ids"))
+    log_probs = objective.log_probs(*read)[0] * Tensor(found["loss_weight"])
     own = segment_sums(log_probs, Tensor(found["segment_ids"]), found["present"].shape[1])
     found["reference_log_probs"] = own.asnumpy() * found["present"]
     loss, count, measures = objective(*(Tensor(found[name]) for name in objective.columns))
