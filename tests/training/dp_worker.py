@@ -31,11 +31,12 @@ def main() -> None:
     kinds = {"plain": {}, "sharded": {"shard_optimizer": True}}
     kinds["muon"] = {"optimizer": "muon", "shard_optimizer": True}
     kinds |= {f"native-{kind}": {**options, "kernels": "native"} for kind, options in kinds.items()}
-    kinds["native-messages"] = kinds["native-muon"]
+    if world.size > 1:
+        kinds["native-messages"] = kinds["native-muon"]
     for kind, options in kinds.items():
         if kind == "native-messages":  # as between machines
             shared_memory.FOLDER = Path(output) / "nowhere"
-        values = train(file, world, kind in RESUMED, **options)
+        values = train(file, world, world.size > 1 and kind in RESUMED, **options)
         np.savez(f"{output}-{kind}-{world.rank}.npz", **values)
     if world.size > 1:
         # A rank that leaves early takes the others' connection with it.
