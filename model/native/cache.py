@@ -24,13 +24,17 @@ CHECKSUMS, LOCK = "checksums.json", "lock"
 NAME = "baby-llama2-mindspore"
 
 
-def source_digest() -> str:
-    """A number of all that the machine code follows from: sources, compiler and processor."""
+def source_digest(sources: Path = Path(__file__).parent) -> str:
+    """A number of all that the machine code follows from: sources, compiler and processor.
+
+    Numba compiles again where the sources have moved or were written anew, so that counts too: what
+    one process compiles and the next one loads is not the same to the last bit.
+    """
     features = binding.get_host_cpu_features().flatten()
     compiled_for = numba.__version__, binding.get_host_cpu_name(), features
     digest = hashlib.sha256(repr(compiled_for).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for path in sorted(sources.glob("*.py")):
+        digest.update(repr((str(path), path.stat().st_mtime_ns)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
