@@ -64,7 +64,7 @@ bench: .venv/.dev  # speed of training and decoding, paired with PyTorch, and of
 	$(RUN) -m benchmarks.data
 
 clean:  # caches and the debug run; never other data or runs
-	rm -rf out/debug data/debug .venv/.cache
+	rm -rf out/debug data/debug .venv/.cache "$${XDG_CACHE_HOME:-$$HOME/.cache}/baby-llama2-mindspore"
 	find . -name __pycache__ -not -path "./.venv/*" -prune -exec rm -rf {} +
 
 .venv/.dev: .venv/.run requirements-extra.txt requirements-dev.txt requirements-peers.txt

@@ -5,11 +5,13 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
-DECODING = Path(__file__).resolve().parent.parent / "generation"
-"""The sources of the kernels whose machine code Numba keeps in their folder, or in the home's."""
+from common.machine_code import NAME, source_digest, user_cache
+
+REPO = Path(__file__).resolve().parent.parent
+KERNELS = (REPO / "generation", REPO / "model" / "native")
+"""Folders with the sources of the kernels of decoding."""
 
 
 def prepare_environment(run_dir: Path, serves: bool = False) -> None:
@@ -28,20 +30,27 @@ def prepare_environment(run_dir: Path, serves: bool = False) -> None:
     os.environ.setdefault("MPLCONFIGDIR", str(scratch))
     # MindSpore's generated protobuf code wants it, and it counts from the first protobuf import on.
     os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    keep_machine_code((DECODING / "__pycache__", user / "numba"))
+    keep_machine_code(decoding_folder())
 
 
-def keep_machine_code(usual: Iterable[Path]) -> None:
-    """Give Numba a folder that goes with this process, if it can write to none of the usual ones.
+def decoding_folder() -> Path:
+    """The folder of the kernels of decoding in the user's cache; it need not exist."""
+    sources = (path for folder in KERNELS for path in folder.glob("*.py"))
+    return user_cache() / f"decoding-{source_digest(sources)}"
 
-    Without a folder it refuses to compile. Nobody else may write there, because it trusts what it
-    finds.
+
+def keep_machine_code(folder: Path) -> None:
+    """Have Numba keep its machine code in a folder; what the user has set stays.
+
+    Where that cannot be written to, it is one that goes with this process: without a folder Numba
+    refuses to compile. Nobody else may write there, because it trusts what it finds.
     """
-    if "NUMBA_CACHE_DIR" not in os.environ and not any(map(_is_writable, usual)):
-        folder = tempfile.mkdtemp(prefix="baby-llama2-mindspore-")
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    if not _is_writable(folder):
+        folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ["NUMBA_CACHE_DIR"] = folder
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
 
 
 def _is_writable(folder: Path) -> bool:

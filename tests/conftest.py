@@ -11,6 +11,8 @@ from unittest import mock
 
 import pytest
 
+from runs.environment import decoding_folder
+
 REPO = Path(__file__).resolve().parent.parent
 
 # Before anything imports MindSpore: quiet, and its rank_0/ out of the working folder.
@@ -19,6 +21,8 @@ os.environ.setdefault("GLOG_v", "3")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
 os.environ.setdefault("MS_OM_PATH", str(REPO / ".venv" / ".cache" / "framework"))
+# Commands and tests compile the kernels of decoding once.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(decoding_folder()))
 
 
 @pytest.fixture(scope="session")

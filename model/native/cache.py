@@ -20,28 +20,16 @@ import numba
 from filelock import FileLock
 from llvmlite import binding
 
+from common.machine_code import NAME, source_digest, user_cache
+
 CHECKSUMS, LOCK = "checksums.json", "lock"
-NAME = "baby-llama2-mindspore"
-
-
-def source_digest(sources: Path = Path(__file__).parent) -> str:
-    """A number of all that the machine code follows from: sources, compiler and processor.
-
-    Numba compiles again where the sources have moved or were written anew, so that counts too: what
-    one process compiles and the next one loads is not the same to the last bit.
-    """
-    features = binding.get_host_cpu_features().flatten()
-    compiled_for = numba.__version__, binding.get_host_cpu_name(), features
-    digest = hashlib.sha256(repr(compiled_for).encode())
-    for path in sorted(sources.glob("*.py")):
-        digest.update(repr((str(path), path.stat().st_mtime_ns)).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def user_folder() -> Path:
-    """The folder of these kernels in $XDG_CACHE_HOME or ~/.cache; it need not exist."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / NAME / f"native-{source_digest()}"
+    """The folder of these kernels in the user's cache; it need not exist."""
+    processor = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    digest = source_digest(Path(__file__).parent.glob("*.py"), numba.__version__, *processor)
+    return user_cache() / f"native-{digest}"
 
 
 @contextlib.contextmanager

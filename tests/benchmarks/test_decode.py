@@ -10,6 +10,7 @@ from benchmarks import decode, decode_shapes
 pytest.importorskip("torch")
 
 
+@pytest.mark.slow
 def test_both_sides_agree(monkeypatch, capsys):
     options = ["--shapes", "tiny", "--batches", "1", "2", "--new", "8", "--rounds", "1"]
     monkeypatch.setattr(sys, "argv", ["decode", *options])

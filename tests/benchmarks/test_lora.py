@@ -3,9 +3,12 @@
 import re
 import sys
 
+import pytest
+
 from benchmarks import lora
 
 
+@pytest.mark.slow
 def test_all_weights_and_an_adapter(monkeypatch, capsys):
     options = ["--shape", "tiny", "--rank", "4", "--rounds", "1", "--steps", "2"]
     monkeypatch.setattr(sys, "argv", ["lora", *options])

@@ -89,6 +89,7 @@ def test_contenders_have_the_environment_of_the_start(monkeypatch):
     assert benchmark.run(command, args.environment) == "None\n"
 
 
+@pytest.mark.slow
 def test_two_contenders(config, monkeypatch, capsys):
     pretrain = benchmark.pretrain
 

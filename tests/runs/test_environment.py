@@ -11,25 +11,24 @@ READ_ONLY = Path("/proc/nowhere")
 """Not even root makes a folder there."""
 
 
-def test_a_folder_of_its_own_where_no_usual_one_can_be_written_to(monkeypatch):
+def test_a_folder_of_its_own_where_the_usual_one_cannot_be_written_to(monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    keep_machine_code((READ_ONLY / "__pycache__", READ_ONLY / "numba"))
+    keep_machine_code(READ_ONLY / "decoding")
     folder = Path(os.environ["NUMBA_CACHE_DIR"])
     assert folder.is_dir() and folder.stat().st_mode & 0o077 == 0, "for this user alone"
     folder.rmdir()
 
 
-def test_a_usual_folder_that_can_be_written_to_is_left_to_numba(monkeypatch, tmp_path):
+def test_the_usual_folder_where_it_can_be_written_to(monkeypatch, tmp_path):
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    keep_machine_code((READ_ONLY / "__pycache__", tmp_path / "cache" / "numba"))
-    assert "NUMBA_CACHE_DIR" not in os.environ and not list(
-        (tmp_path / "cache" / "numba").iterdir()
-    )
+    keep_machine_code(tmp_path / "cache" / "decoding")
+    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / "cache" / "decoding")
+    assert not list((tmp_path / "cache" / "decoding").iterdir())
 
 
 def test_what_the_user_has_set_stays(monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/somewhere")
-    keep_machine_code((READ_ONLY,))
+    keep_machine_code(READ_ONLY)
     assert os.environ["NUMBA_CACHE_DIR"] == "/somewhere"
 
 

@@ -44,11 +44,11 @@ def main() -> None:
 
 
 def train(file: TokenFile, world: World, resumes: bool, **options) -> dict[str, np.ndarray]:
-    """Losses, held-out nats, optimizer's bytes, weights and moments after some steps.
+    """Losses, optimizer's bytes, weights and moments after some steps.
 
-    If it `resumes`, the second half of them is done again, by a step with the state at half time:
-    `exact` says whether the results are the same to the bit. One more step is bad on the last rank
-    only, and must be skipped by all.
+    Where each rank has all moments, the held-out nats too. If it `resumes`, the second half of the
+    steps is done again, by a step with the state at half time: `exact` says whether the results are
+    the same to the bit. One more step is bad on the last rank only, and must be skipped by all.
     """
     step, feed = make_step(world, **options), TokenFeed(file, file, SEQ_LEN, 2, 1)
     rows, micro_batch = STEPS * GLOBAL_BATCH // world.size, GLOBAL_BATCH // world.size
@@ -70,8 +70,9 @@ def train(file: TokenFile, world: World, resumes: bool, **options) -> dict[str, 
     if world.rank == world.size - 1:
         batch["loss_weight"] = batch["loss_weight"] * np.inf
     figures["bad_steps"] = int(step(*map(Tensor, batch.values()))[3])
-    objective = NextToken(step.gradients.objective.network)
-    figures["nats"] = HeldOut(objective, feed.held_out, 2, world).evaluate().nats
+    if not options.get("shard_optimizer"):
+        objective = NextToken(step.gradients.objective.network)
+        figures["nats"] = HeldOut(objective, feed.held_out, 2, world).evaluate().nats
     return figures | state(step)
 
 

@@ -45,16 +45,6 @@ def test_no_folder_that_allows_execution(tmp_path):
         cache.executable_file(b"no library at all", [tmp_path])
 
 
-def test_machine_code_is_not_shared_by_sources_that_numba_compiles_anew(tmp_path):
-    for name in ("one", "moved"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "kernel.py").write_text("x = 1\n", encoding="utf-8")
-    one = cache.source_digest(tmp_path / "one")
-    assert one == cache.source_digest(tmp_path / "one") != cache.source_digest(tmp_path / "moved")
-    os.utime(tmp_path / "one" / "kernel.py", (1, 1))
-    assert one != cache.source_digest(tmp_path / "one")
-
-
 def test_a_damaged_cache_is_emptied(tmp_path):
     folder = tmp_path / "a" / "kernels"
     with cache.kept(folder):
