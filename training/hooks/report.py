@@ -85,7 +85,9 @@ def plot_training(path: PathLike, records: Sequence[Record]) -> None:
         # A value that was not finite leaves a gap.
         values = [math.nan if record[field] is None else record[field] for record in training]
         axes.plot(steps, values, label="training", linewidth=1)
-        axes.set(xlabel="step", ylabel=label, yscale=scale)
+        # Where every gradient is 0, as without a reward, a logarithm has nothing to show.
+        positive = any(value > 0 for value in values)
+        axes.set(xlabel="step", ylabel=label, yscale=scale if positive else "linear")
         axes.grid(alpha=0.3)
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter("{x:,.0f}")
