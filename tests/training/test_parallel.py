@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +39,14 @@ def results(repo, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     with TokenFileWriter(folder / "ids.bin", 64) as writer:
         writer.write([(11 * i * i + 5 * i) % 64 for i in range(16 * 40)])
     data = str(folder / "ids.bin")
-    start([sys.executable, WORKER, data, str(folder / "one")], repo)
     msrun = [
         str(BIN / "msrun"), "--worker_num=2", "--local_worker_num=2", "--join=True",
         f"--master_port={free_port()}", f"--log_dir={folder / 'log'}",
     ]  # fmt: skip
-    start([*msrun, WORKER, data, str(folder / "two")], repo)
+    one = [sys.executable, WORKER, data, str(folder / "one")]
+    two = [*msrun, WORKER, data, str(folder / "two")]
+    with ThreadPoolExecutor() as pool:  # the ranks often wait for each other
+        list(pool.map(start, (one, two), (repo, repo)))
     found = {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
     found["one-native-messages-0"] = found["one-native-muon-0"]  # a lone process sends none
     return found
