@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -52,6 +53,13 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO]:
     finally:
         with contextlib.suppress(OSError):  # such as of a path that cannot be
             temporary.unlink()
+
+
+def remove_begun(path: PathLike) -> None:
+    """Remove what `atomic_open` left of `path` in processes that were killed."""
+    path = Path(path)
+    for begun in path.parent.glob(f".{glob.escape(path.name)}.tmp-*"):
+        begun.unlink()
 
 
 def append_whole(path: PathLike, text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import atomic_open
+from common.files import atomic_open, remove_begun
 from generation.completions import Completion
 from training.feeds.base import Row
 from training.feeds.scorer import TargetLogProbs, in_batches
@@ -125,8 +125,7 @@ def rollout_rows(
 
 def write_table(path: Path, rolled, worth: np.ndarray) -> None:
     """Write rollouts with their rewards and advantages, an object of JSON a line."""
-    for begun in path.parent.glob(f".{path.name}.tmp-*"):  # by a process that was killed
-        begun.unlink()
+    remove_begun(path)
     scores = rolled.scores
     with atomic_open(path, "w") as file:
         for row, answer in enumerate(rolled.answers):
