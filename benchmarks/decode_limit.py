@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from benchmarks.decode_shapes import SHAPES, WEIGHTS
-from generation.cpu_tiles import use_wide_vectors
+from model.native.processor import use_wide_vectors
 
 BYTES = {"float32": 4, "int8": 34 / 32}
 """Of a weight; in int8, 32 have a scale of two bytes."""

@@ -15,12 +15,12 @@ from mindspore import Parameter, nn
 
 from generation.cache import Cache
 from generation.cpu_kernels import attention_block, feed_forward_block, output_layer
-from generation.cpu_tiles import use_wide_vectors
 from model.adapters import LoraLinear
 from model.block_parts import parts_of
 from model.int8 import Int8Linear, Int8Llama, dequantised_rows
 from model.linear import Linear
 from model.llama import Llama
+from model.native.processor import use_wide_vectors
 
 LARGE_PAGE = 2 << 20
 MADV_COLLAPSE = 25

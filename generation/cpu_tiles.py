@@ -7,9 +7,6 @@ beside it. The vectors are LLVM's own and no processor's: it compiles them for A
 other.
 """
 
-import functools
-
-import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -19,15 +16,6 @@ ROWS, COLUMNS = 4, 4
 """Rows of W, and rows of x, in a tile."""
 INT, LONG = ir.IntType(32), ir.IntType(64)
 FLOAT = ir.FloatType()
-
-
-@functools.cache
-def use_wide_vectors() -> None:
-    """Let Numba use all of a 512-bit vector register; by itself LLVM halves them on AVX-512."""
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f") and numba.config.CPU_FEATURES is None:
-        numba.config.CPU_NAME = llvmlite.binding.get_host_cpu_name()
-        numba.config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
 
 
 def has_wide_vectors() -> bool:

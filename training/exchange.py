@@ -4,24 +4,19 @@ There are three forms: for a process alone, by messages, which is MindSpore's wa
 machines, and in shared memory, where each rank reads what it needs from the others. Each is called
 with the objective's sums of this rank, which are known when its gradients are in the buffer, and
 returns (done, sums): a number that says the buffer holds the gradients of all ranks, and the sums
-of all. `gathering` gives a cell that, once each rank has changed its part of some weights' places
-in the buffer, brings the parts to all.
+of all. Of several ranks, `gathering` gives a cell that, once each has changed its part of some
+weights' places in the buffer, brings the parts to all.
 """
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.native.cells import operator
+from model.native.cells import one_number, operator
 from model.native.gradients import GradientBuffer
 from model.native.places import OWN_SIZE
 from training.parallel import World
 from training.shared_memory import SharedMemory
-
-
-def one_number(*shapes):
-    """The shape of a kernel's only output."""
-    return (1,)
 
 
 class Alone(nn.Cell):
@@ -30,10 +25,6 @@ class Alone(nn.Cell):
     def construct(self, sums):
         """All there is."""
         return sums[:1], sums
-
-    def gathering(self, places: np.ndarray) -> nn.Cell:
-        """Nothing to do."""
-        return nn.Identity()
 
 
 def make_exchange(buffer: GradientBuffer, world: World, memory: SharedMemory) -> nn.Cell:

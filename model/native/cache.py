@@ -27,8 +27,10 @@ CHECKSUMS, LOCK = "checksums.json", "lock"
 
 def user_folder() -> Path:
     """The folder of these kernels in the user's cache; it need not exist."""
-    processor = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
-    digest = source_digest(Path(__file__).parent.glob("*.py"), numba.__version__, *processor)
+    host = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    asked = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    sources = Path(__file__).parent.glob("*.py")
+    digest = source_digest(sources, numba.__version__, *host, *asked)
     return user_cache() / f"native-{digest}"
 
 

@@ -21,6 +21,11 @@ def operator(name: str, shapes, outputs: int = 1) -> ops.Custom:
     return load().operator(name, shapes, dtypes)
 
 
+def one_number(*shapes) -> tuple[int]:
+    """The shape of a single number, such as the one by which a kernel says that it is done."""
+    return (1,)
+
+
 def scratch(half: bool, *operands) -> tuple[int]:
     """The shape of a product's last output, memory for operands of these shapes, rounded."""
     return (sum(padded(rows * columns) for rows, columns in operands) // 2 if half else 1,)

@@ -6,7 +6,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 from mindspore import dtype as mstype
 
-from model.native.cells import operator
+from model.native.cells import one_number, operator
 
 ALIGNMENT = 16
 """Each gradient begins at a multiple of so many numbers: a cache line."""
@@ -36,13 +36,13 @@ class GradientBuffer(nn.Cell):
         weights,
         table: Parameter,
         ranks: int = 1,
-        allocate: Callable[[int], np.ndarray] | None = None,
+        allocate: Callable[[int], np.ndarray] = zeros,
     ):
         super().__init__(auto_prefix=False)
         self.all_weights, self.table = list(weights), table
         sizes = [-(-weight.size // ALIGNMENT) * ALIGNMENT for weight in weights]
         self.size = -(-sum(sizes) // (ALIGNMENT * ranks)) * ALIGNMENT * ranks
-        self.memory = (allocate or zeros)(self.size + ALIGNMENT)
+        self.memory = allocate(self.size + ALIGNMENT)
         first = self.memory.ctypes.data
         first += -first % (ALIGNMENT * self.memory.itemsize)
         self.addresses = [first + self.memory.itemsize * sum(sizes[:i]) for i in range(len(sizes))]
@@ -50,9 +50,9 @@ class GradientBuffer(nn.Cell):
         # Its gradient is known when those of all claimed weights are in the buffer.
         self.start = Parameter(Tensor([0], mstype.float32), name="gradients_start")
         self.claimed: set[int] = set()
-        self.add = operator("add_to_buffer", lambda gradient, place: (1,))
-        self.square_norm = operator("square_norm", lambda whole, done: (1,))
-        self.clear = operator("clear", lambda whole, done: (1,))
+        self.add = operator("add_to_buffer", one_number)
+        self.square_norm = operator("square_norm", one_number)
+        self.clear = operator("clear", one_number)
 
     def address(self, weight: Parameter) -> int:
         """Where the gradient of a weight begins."""

@@ -37,6 +37,7 @@ from model.native.calls import (
     launch,
     number_pointer,
 )
+from model.native.processor import use_wide_vectors
 from model.native.rounding import round_operands
 from model.native.stub import shared_object
 from model.native.symbols import addresses
@@ -263,11 +264,3 @@ def load() -> Library:
     """
     use_wide_vectors()
     return Library(user_folder())
-
-
-def use_wide_vectors() -> None:
-    """Let Numba use all of a 512-bit vector register; by itself LLVM halves them on AVX-512."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f") and numba.config.CPU_FEATURES is None:
-        numba.config.CPU_NAME = binding.get_host_cpu_name()
-        numba.config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"

@@ -72,61 +72,63 @@ def _tile(vectors: int, transposed: bool):
     @intrinsic
     def tile(typing_context, depth, a, a_step, b, b_step, b_next, c, c_step, beta):
         def generate(context, builder, signature, arguments):
-            depth, a, a_step, b, b_step, b_next, c, c_step, beta = arguments
-            rows = range(_tile_shape(context)[0])
-            columns = range(vectors)
-            kind = ir.FunctionType(VECTOR, (VECTOR,) * 3)
-            fma = get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
-            c_rows = [builder.mul(c_step, _number(i)) for i in rows]
-            places = [
-                [
-                    _at(builder, c, builder.add(c_rows[i], _number(LANES * j)), VECTOR)
-                    for j in columns
-                ]
-                for i in rows
-            ]
-            a_rows = [_number(i) if transposed else builder.mul(a_step, _number(i)) for i in rows]
-            a_next = a_step if transposed else _number(1)
-            b_columns = [builder.mul(b_next, _number(j)) for j in columns]
-
-            empty, old = builder.block, builder.append_basic_block("old")
-            loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
-            builder.cbranch(builder.icmp_signed("==", beta, _number(0)), loop, old)
-            builder.position_at_end(old)
-            before = [[builder.load(places[i][j], align=FLOAT) for j in columns] for i in rows]
-            builder.branch(loop)
-
-            builder.position_at_end(loop)
-            k = builder.phi(INDEX)
-            sums = [[builder.phi(VECTOR) for _ in columns] for _ in rows]
-            a_k, b_k = builder.mul(k, a_next), builder.mul(k, b_step)
-            right = [
-                builder.load(_at(builder, b, builder.add(b_k, column), VECTOR), align=FLOAT)
-                for column in b_columns
-            ]
-            following = builder.add(k, _number(1))
-            for block, number in ((empty, _number(0)), (old, _number(0)), (loop, following)):
-                k.add_incoming(number, block)
-            for i in rows:
-                place = _at(builder, a, builder.add(a_k, a_rows[i]), ir.FloatType())
-                left = _spread(builder, builder.load(place, align=FLOAT))
-                for j in columns:
-                    total = builder.call(fma, (left, right[j], sums[i][j]))
-                    sums[i][j].add_incoming(ir.Constant(VECTOR, [0.0] * LANES), empty)
-                    sums[i][j].add_incoming(before[i][j], old)
-                    sums[i][j].add_incoming(total, loop)
-                    before[i][j] = total
-            builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
-
-            builder.position_at_end(done)
-            for i in rows:
-                for j in columns:
-                    builder.store(before[i][j], places[i][j], align=FLOAT)
+            rows, columns = range(_tile_shape(context)[0]), range(vectors)
+            _emit_tile(builder, rows, columns, transposed, *arguments)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 9), generate
 
     return tile
+
+
+def _emit_tile(
+    builder, rows, columns, transposed, depth, a, a_step, b, b_step, b_next, c, c_step, beta
+):
+    """Emit a tile of so many rows and vectors: sums that begin as 0 or C, a loop over k, C."""
+    kind = ir.FunctionType(VECTOR, (VECTOR,) * 3)
+    fma = get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+    c_rows = [builder.mul(c_step, _number(i)) for i in rows]
+    places = [
+        [_at(builder, c, builder.add(c_row, _number(LANES * j)), VECTOR) for j in columns]
+        for c_row in c_rows
+    ]
+    a_rows = [_number(i) if transposed else builder.mul(a_step, _number(i)) for i in rows]
+    a_next = a_step if transposed else _number(1)
+    b_columns = [builder.mul(b_next, _number(j)) for j in columns]
+
+    empty, old = builder.block, builder.append_basic_block("old")
+    loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
+    builder.cbranch(builder.icmp_signed("==", beta, _number(0)), loop, old)
+    builder.position_at_end(old)
+    before = [[builder.load(place, align=FLOAT) for place in row] for row in places]
+    builder.branch(loop)
+
+    builder.position_at_end(loop)
+    k = builder.phi(INDEX)
+    sums = [[builder.phi(VECTOR) for _ in columns] for _ in rows]
+    a_k, b_k = builder.mul(k, a_next), builder.mul(k, b_step)
+    right = [
+        builder.load(_at(builder, b, builder.add(b_k, column), VECTOR), align=FLOAT)
+        for column in b_columns
+    ]
+    following = builder.add(k, _number(1))
+    for block, number in ((empty, _number(0)), (old, _number(0)), (loop, following)):
+        k.add_incoming(number, block)
+    for i in rows:
+        place = _at(builder, a, builder.add(a_k, a_rows[i]), ir.FloatType())
+        left = _spread(builder, builder.load(place, align=FLOAT))
+        for j in columns:
+            total = builder.call(fma, (left, right[j], sums[i][j]))
+            sums[i][j].add_incoming(ir.Constant(VECTOR, [0.0] * LANES), empty)
+            sums[i][j].add_incoming(before[i][j], old)
+            sums[i][j].add_incoming(total, loop)
+            before[i][j] = total
+    builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
+
+    builder.position_at_end(done)
+    for totals, row in zip(before, places):
+        for total, place in zip(totals, row):
+            builder.store(total, place, align=FLOAT)
 
 
 _tile_1, _tile_2, _tile_3 = (_tile(vectors, False) for vectors in (1, 2, 3))

@@ -8,13 +8,13 @@ from generation.cache import Cache
 from generation.cpu_decode import NO_BIAS, CpuDecodeStep
 from generation.cpu_kernels import attend, gate
 from generation.cpu_products import multiply, prepared, quantised
-from generation.cpu_tiles import use_wide_vectors
 from generation.decoding import Decoder, GraphStep
 from generation.generation import Generation
 from generation.sampling import Sampling
 from model.int8 import Int8Llama, dequantised_rows, quantise_matrix
 from model.linear import Linear
 from model.llama import Llama
+from model.native.processor import use_wide_vectors
 from tests.model.cases import lively, tiny_config
 
 pytestmark = pytest.mark.usefixtures("graph_mode", "wide_vectors")

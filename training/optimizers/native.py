@@ -13,11 +13,10 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from model.native.cells import operator
+from model.native.cells import one_number, operator
 from model.native.gradients import GradientBuffer
 from model.native.places import OWN_SIZE, PLACES, SIZE
 from training.config import TrainConfig
-from training.exchange import one_number
 from training.optimizers.adamw import AdamW
 from training.optimizers.base import Optimizer
 from training.optimizers.muon import Muon
