@@ -33,11 +33,11 @@ poet:  # poems of Tang and Song: learn to write them, to answer, and to keep the
 	@$(PARTS) "make poet" \
 	    "installation: 2 minutes the first time, else nothing" "$(MAKE_QUIETLY) .venv/.run" \
 	    "poems: half a minute" "$(RUN) data_process.py --config configs/poet-base.yaml" \
-	    "pretraining: 10 minutes" "$(RUN) pretrain.py --config configs/poet-base.yaml" \
+	    "pretraining: 11 minutes" "$(RUN) pretrain.py --config configs/poet-base.yaml" \
 	    "dialogues: half a minute" "$(RUN) data_process.py --config configs/poet-sft.yaml" \
-	    "fine-tuning: 3 minutes" "$(RUN) post_train.py --config configs/poet-sft.yaml" \
+	    "fine-tuning: 4 minutes" "$(RUN) post_train.py --config configs/poet-sft.yaml" \
 	    "titles: half a minute" "$(RUN) data_process.py --config configs/poet-grpo.yaml" \
-	    "rewards for form and tones and rhyme: 6 minutes" \
+	    "rewards for form and tones and rhyme: 8 minutes" \
 	    "$(RUN) post_train.py --config configs/poet-grpo.yaml" \
 	    "evaluation on 500 held-out titles: a minute" \
 	    "$(RUN) -m evaluation.poem_report out/poet-base out/poet-sft out/poet-grpo \
