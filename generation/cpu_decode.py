@@ -51,8 +51,8 @@ def use_large_pages(array: np.ndarray) -> None:
     """
     libc = ctypes.CDLL(None)
     begin, end = array.ctypes.data, array.ctypes.data + array.nbytes
-    begin, end = -(-begin // LARGE_PAGE) * LARGE_PAGE, end // LARGE_PAGE * LARGE_PAGE
-    if end > begin and hasattr(libc, "madvise"):
+    begin, end = begin // LARGE_PAGE * LARGE_PAGE, -(-end // LARGE_PAGE) * LARGE_PAGE
+    if hasattr(libc, "madvise"):
         libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_COLLAPSE)
 
 

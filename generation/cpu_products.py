@@ -115,9 +115,10 @@ def multiply_float_rows(x, weight, out, begin, end):
     line = CACHE_LINE // weight.itemsize
     whole = end - (end - begin) % ROWS
     for i in range(begin, whole, ROWS):
-        for row in range(i + ROWS_AHEAD, min(i + ROWS_AHEAD + ROWS, end)):
-            for j in range(0, dim, line):
-                prefetch(weight, row, j)
+        if batch >= COLUMNS:
+            for row in range(i + ROWS_AHEAD, min(i + ROWS_AHEAD + ROWS, end)):
+                for j in range(0, dim, line):
+                    prefetch(weight, row, j)
         for b in range(0, batch - COLUMNS + 1, COLUMNS):
             tile(out, x, weight, b, i)
         for b in range(batch - batch % COLUMNS, batch):
