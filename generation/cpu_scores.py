@@ -4,6 +4,8 @@ Each has just written its part of them, and finds it in its nearest cache; anoth
 from there first.
 """
 
+import functools
+
 import numba
 import numpy as np
 from numba import njit, prange
@@ -48,13 +50,16 @@ def _highest(scores, parts):
     places = np.empty(parts, np.int64)
     for part in prange(parts):
         places[part] = place_of_highest(scores, *share(scores.size, part, parts))
-    if places.min() < 0:
-        return -1
     found = places[0]
-    for place in places[1:]:
+    for place in places:
+        if place < 0:
+            return place
         if scores[place] > scores[found]:
             found = place
     return found
+
+
+threads = functools.cache(numba.get_num_threads)
 
 
 def highest(scores: np.ndarray) -> int:
@@ -62,4 +67,4 @@ def highest(scores: np.ndarray) -> int:
 
     -1: a score is not a finite number.
     """
-    return _highest(scores, min(numba.get_num_threads(), scores.size))
+    return _highest(scores, min(threads(), scores.size))
