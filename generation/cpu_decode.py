@@ -97,11 +97,12 @@ class Layer:
         attention, biases = products(parts.attention)
         feed_forward, _ = products(parts.feed_forward)
         self.cache = shared(keys), shared(values)
-        pairs = (w if isinstance(w, tuple) else (w, NO_BIAS) for w in (*attention, *feed_forward))
+        pairs = [w if isinstance(w, tuple) else (w, NO_BIAS) for w in (*attention, *feed_forward)]
         norms = shared(parts.attention_norm), shared(parts.ffn_norm)
         self.arrays = [*(array for pair in pairs for array in pair), *biases, *norms, *self.cache]
         self.addresses = [array.ctypes.data if array.size else 0 for array in self.arrays]
-        self.hidden_dim = len(self.arrays[8])
+        self.matrices = [matrix for matrix, _ in pairs]
+        self.hidden_dim = len(self.matrices[-1])
 
 
 class CpuDecodeStep:
@@ -120,12 +121,15 @@ class CpuDecodeStep:
         self.embedding = shared(network.embedding)
         self.embedding_scales = int8 and shared(int8.embedding_scales)
         self.layers = [Layer(*fields) for fields in zip(network.layers, cache.keys, cache.values)]
-        self.addresses = np.array([layer.addresses for layer in self.layers], np.int64)
-        for array in (shared(network.output), *(a for x in self.layers for a in x.arrays)):
-            use_large_pages(array)
-        self.sizes = self.layers[0].hidden_dim, len(self.layers[0].cache[0])
         self.norm_weight = shared(network.norm.weight)
         self.output = weight_of(network.output, int8 and int8.head.scales)
+        table, arrays = shared(network.output), [a for x in self.layers for a in x.arrays]
+        if any(matrix.dtype != table.dtype for x in self.layers for matrix in x.matrices):
+            raise TypeError("the decode step of the CPU wants all matrices in one type of numbers")
+        for array in (table, *arrays):
+            use_large_pages(array)
+        self.addresses = np.array([layer.addresses for layer in self.layers], np.int64)
+        self.sizes = self.layers[0].hidden_dim, len(self.layers[0].cache[0])
         self.parts = numba.get_num_threads()
         self.logits = np.empty((cache.batch, len(network.output)), np.float32)
 
