@@ -7,6 +7,7 @@ that `Prefill` fills.
 """
 
 import ctypes
+import functools
 from collections.abc import Sequence
 
 import numba
@@ -14,7 +15,7 @@ import numpy as np
 from mindspore import Parameter, nn
 
 from generation.cache import Cache
-from generation.cpu_kernels import attention_block, feed_forward_block, output_layer
+from generation.cpu_kernels import blocks, output_layer
 from model.adapters import LoraLinear
 from model.block_parts import parts_of
 from model.int8 import Int8Linear, Int8Llama, dequantised_rows
@@ -22,7 +23,8 @@ from model.linear import Linear
 from model.llama import Llama
 from model.native.processor import use_wide_vectors
 
-LARGE_PAGE = 2 << 20
+LARGE_PAGE, SMALL = 2 << 20, 64 << 10
+"""Bytes of a page, and of an array for which none is asked for."""
 MADV_COLLAPSE = 25
 CHUNK = 64
 """Ids of prompts that are read at a time."""
@@ -44,16 +46,26 @@ def weight_of(values: Parameter, scales: Parameter | None) -> Weight:
     return shared(values), shared(scales).view(np.uint16)
 
 
+@functools.cache
+def ask_for_large_page(number: int) -> None:
+    """Ask Linux, once in a process, to make one page of 2 MiB where now are small ones.
+
+    It takes some milliseconds, more where it fails; a system may not know how.
+    """
+    libc, begin = ctypes.CDLL(None), number * LARGE_PAGE
+    if hasattr(libc, "madvise"):
+        libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(LARGE_PAGE), MADV_COLLAPSE)
+
+
 def use_large_pages(array: np.ndarray) -> None:
-    """Ask Linux to put an array in pages of 2 MiB, where it stands; a system may not know how.
+    """Have an array in large pages, where it stands; what shares a page with it goes along.
 
     A walk through a table in pages of 4 KiB meets a new one every 80 ns.
     """
-    libc = ctypes.CDLL(None)
     begin, end = array.ctypes.data, array.ctypes.data + array.nbytes
-    begin, end = -(-begin // LARGE_PAGE) * LARGE_PAGE, end // LARGE_PAGE * LARGE_PAGE
-    if end > begin and hasattr(libc, "madvise"):
-        libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_COLLAPSE)
+    if array.nbytes >= SMALL:
+        for number in range(begin // LARGE_PAGE, -(-end // LARGE_PAGE)):
+            ask_for_large_page(number)
 
 
 def products(cells: Sequence[nn.Cell]) -> tuple[tuple[Weight, ...], tuple[np.ndarray, ...]]:
@@ -78,14 +90,19 @@ def products(cells: Sequence[nn.Cell]) -> tuple[tuple[Weight, ...], tuple[np.nda
 
 
 class Layer:
-    """One block with its cache."""
+    """One block with its cache; `addresses` say where they lie, as `blocks` wants them."""
 
     def __init__(self, block: nn.Cell, keys: Parameter, values: Parameter):
         parts = parts_of(block)
-        self.attention_norm, self.ffn_norm = shared(parts.attention_norm), shared(parts.ffn_norm)
-        self.attention = products(parts.attention)
-        self.feed_forward, _ = products(parts.feed_forward)
+        attention, biases = products(parts.attention)
+        feed_forward, _ = products(parts.feed_forward)
         self.cache = shared(keys), shared(values)
+        pairs = [w if isinstance(w, tuple) else (w, NO_BIAS) for w in (*attention, *feed_forward)]
+        norms = shared(parts.attention_norm), shared(parts.ffn_norm)
+        self.arrays = [*(array for pair in pairs for array in pair), *biases, *norms, *self.cache]
+        self.addresses = [array.ctypes.data if array.size else 0 for array in self.arrays]
+        self.matrices = [matrix for matrix, _ in pairs]
+        self.hidden_dim = len(self.matrices[-1])
 
 
 class CpuDecodeStep:
@@ -106,8 +123,14 @@ class CpuDecodeStep:
         self.layers = [Layer(*fields) for fields in zip(network.layers, cache.keys, cache.values)]
         self.norm_weight = shared(network.norm.weight)
         self.output = weight_of(network.output, int8 and int8.head.scales)
+        table, arrays = shared(network.output), [a for x in self.layers for a in x.arrays]
+        if any(matrix.dtype != table.dtype for x in self.layers for matrix in x.matrices):
+            raise TypeError("the decode step of the CPU wants all matrices in one type of numbers")
+        for array in (table, *arrays):
+            use_large_pages(array)
+        self.addresses = np.array([layer.addresses for layer in self.layers], np.int64)
+        self.sizes = self.layers[0].hidden_dim, len(self.layers[0].cache[0])
         self.parts = numba.get_num_threads()
-        use_large_pages(shared(network.output))
         self.logits = np.empty((cache.batch, len(network.output)), np.float32)
 
     def __call__(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -138,11 +161,7 @@ class CpuDecodeStep:
         first_rows, (R, K), says where each id's text begins in the cache.
         """
         x, place = self.embed(tokens), (first_rows, positions, *self.angles)
-        for layer in self.layers:
-            attention_block(
-                x, layer.attention_norm, *layer.attention, layer.cache, place, self.eps, self.parts
-            )
-            feed_forward_block(x, layer.ffn_norm, layer.feed_forward, self.eps, self.parts)
+        blocks(x, self.addresses, self.output, *self.sizes, place, self.eps, self.parts)
         return x
 
     def head(self, x: np.ndarray) -> np.ndarray:

@@ -13,9 +13,10 @@ from generation.cpu_products import (
     multiply,
     prepared,
     share,
+    weight_at,
 )
 from generation.cpu_tiles import ROWS, dot, tile_of_one, weighted_sum
-from model.native.calls import ONE
+from model.native.calls import ONE, floats
 from model.native.rows import exp, exp_in_place, fast, largest
 
 
@@ -151,6 +152,43 @@ def feed_forward_block(x, norm_weight, weights, eps, parts):
     for part in prange(parts):
         multiply(prepared(a, w2), w2, none, out, part, parts)
         add(x, out, *share(w2, part, parts))
+
+
+@njit(cache=True)
+def blocks(x, layers, kind, hidden_dim, cache_rows, place, eps, parts):
+    """Let all blocks change the residual stream x, (B, D), without a return to Python between.
+
+    Args:
+        layers: addresses of what each has, (N, ADDRESSES) int64, in the order of `Layer`; 0 stands
+            for no bias.
+        kind: a weight, of the type of theirs.
+        cache_rows: B K L of a layer's cache.
+        place, parts: see `attention_block`.
+    """
+    dim, head_dim = x.shape[1], 2 * place[2].shape[1]
+    kv_dim = head_dim * place[0].shape[1]
+    for at in layers:
+        weights = (
+            weight_at(at[0], at[1], dim, dim, kind),
+            weight_at(at[2], at[3], kv_dim, dim, kind),
+            weight_at(at[4], at[5], kv_dim, dim, kind),
+            weight_at(at[6], at[7], dim, dim, kind),
+        )
+        biases = (
+            floats(at[14], dim if at[14] else 0),
+            floats(at[15], kv_dim if at[15] else 0),
+            floats(at[16], kv_dim if at[16] else 0),
+            floats(at[17], dim if at[17] else 0),
+        )
+        keys = floats(at[20], cache_rows * head_dim).reshape(cache_rows, head_dim)
+        values = floats(at[21], cache_rows * head_dim).reshape(cache_rows, head_dim)
+        attention_block(x, floats(at[18], dim), weights, biases, (keys, values), place, eps, parts)
+        weights = (
+            weight_at(at[8], at[9], hidden_dim, dim, kind),
+            weight_at(at[10], at[11], dim, hidden_dim, kind),
+            weight_at(at[12], at[13], hidden_dim, dim, kind),
+        )
+        feed_forward_block(x, floats(at[19], dim), weights, eps, parts)
 
 
 @njit(parallel=True, cache=True)

@@ -6,7 +6,7 @@ own columns of the result.
 """
 
 import numpy as np
-from numba import njit, types
+from numba import carray, njit, types
 from numba.extending import overload
 
 from generation.cpu_strips import (
@@ -21,6 +21,7 @@ from generation.cpu_strips import (
     strip_width,
 )
 from generation.cpu_tiles import COLUMNS, ROWS, dot, prefetch, tile, tile_of_one
+from model.native.calls import byte_pointer, floats, halves
 
 ROWS_AHEAD = 8
 """Rows of a weight between those that are used and those that are asked for."""
@@ -64,6 +65,24 @@ def _matrix_of(weight):
     if isinstance(weight, types.Array):
         return lambda weight: weight
     return lambda weight: weight[0]
+
+
+def weight_at(values, scales, rows, columns, kind):
+    """The weight, (N, D), whose numbers and scales lie at addresses; `kind` has its type."""
+
+
+@overload(weight_at)
+def _weight_at(values, scales, rows, columns, kind):
+    if isinstance(kind, types.Array):
+        return lambda values, scales, rows, columns, kind: floats(values, rows * columns).reshape(
+            rows, columns
+        )
+
+    def pair(values, scales, rows, columns, kind):
+        whole = carray(byte_pointer(values), (rows, columns), np.int8)
+        return whole, halves(scales, rows * columns // BLOCK).reshape(rows, columns // BLOCK)
+
+    return pair
 
 
 def share(weight, part, parts):
@@ -115,9 +134,10 @@ def multiply_float_rows(x, weight, out, begin, end):
     line = CACHE_LINE // weight.itemsize
     whole = end - (end - begin) % ROWS
     for i in range(begin, whole, ROWS):
-        for row in range(i + ROWS_AHEAD, min(i + ROWS_AHEAD + ROWS, end)):
-            for j in range(0, dim, line):
-                prefetch(weight, row, j)
+        if batch >= COLUMNS:
+            for row in range(i + ROWS_AHEAD, min(i + ROWS_AHEAD + ROWS, end)):
+                for j in range(0, dim, line):
+                    prefetch(weight, row, j)
         for b in range(0, batch - COLUMNS + 1, COLUMNS):
             tile(out, x, weight, b, i)
         for b in range(batch - batch % COLUMNS, batch):

@@ -14,6 +14,8 @@ from numba.extending import intrinsic
 
 ROWS, COLUMNS = 4, 4
 """Rows of W, and rows of x, in a tile."""
+AHEAD = 1024
+"""Floats of W between those that are used and those that are asked for."""
 INT, LONG = ir.IntType(32), ir.IntType(64)
 FLOAT = ir.FloatType()
 
@@ -141,26 +143,37 @@ class Emitter:
 def float_sums(emit: Emitter, first_x, first_row, rows: int, columns: int) -> None:
     """Emit out = x W^T of a tile; the arrays are out (B, N), x (B, D) and W (N, D).
 
-    D is cut into vectors; what is left of it fills a last one up with zeros.
+    D is cut into vectors; what is left of it fills a last one up with zeros. A single row of x
+    takes as long as the memory needs for W, and that gives most to a core that walks along one
+    line: rows of W are then read one after the other, and asked for AHEAD of their use.
     """
     builder, lanes = emit.builder, vector_lanes()
     xs, weights = emit.rows(1, first_x, columns), emit.rows(2, first_row, rows)
     sums, dim = emit.sums(lanes, rows * columns), emit.widths[1]
-
-    def add(load) -> None:
-        values = [load(pointer) for pointer in weights]
-        for column, pointer in enumerate(xs):
-            x = load(pointer)
-            for row, value in enumerate(values):
-                emit.add_product(sums[column * rows + row], x, value)
-
-    with cgutils.for_range(builder, builder.udiv(dim, LONG(lanes))) as loop:
-        place = builder.mul(loop.index, LONG(lanes))
-        add(lambda pointer: emit.load(pointer, place, FLOAT, lanes))
     left = builder.urem(dim, LONG(lanes))
-    with builder.if_then(builder.icmp_unsigned("!=", left, LONG(0)), likely=False):
-        place = builder.sub(dim, left)
-        add(lambda pointer: emit.load_first(builder.gep(pointer, [place]), left, lanes))
+
+    def walk(weights, sums, ahead: bool) -> None:
+        def add(load) -> None:
+            values = [load(pointer) for pointer in weights]
+            for column, pointer in enumerate(xs):
+                x = load(pointer)
+                for row, value in enumerate(values):
+                    emit.add_product(sums[column * len(values) + row], x, value)
+
+        with cgutils.for_range(builder, builder.udiv(dim, LONG(lanes))) as loop:
+            place = builder.mul(loop.index, LONG(lanes))
+            if ahead:
+                emit.prefetch(builder.gep(weights[0], [builder.add(place, LONG(AHEAD))]))
+            add(lambda pointer: emit.load(pointer, place, FLOAT, lanes))
+        with builder.if_then(builder.icmp_unsigned("!=", left, LONG(0)), likely=False):
+            place = builder.sub(dim, left)
+            add(lambda pointer: emit.load_first(builder.gep(pointer, [place]), left, lanes))
+
+    if columns == 1:
+        for weight, total in zip(weights, sums):
+            walk([weight], [total], ahead=True)
+    else:
+        walk(weights, sums, ahead=False)
     emit.write(sums, [builder.gep(row, [first_row]) for row in emit.rows(0, first_x, columns)])
 
 

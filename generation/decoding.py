@@ -48,7 +48,7 @@ class GraphStep:
 
 
 class Decoder:
-    """Reads texts side by side; `positions`, (rows,), count the places of the context in use.
+    """Reads texts side by side; `positions` count the places of the context in use.
 
     Where that is done by graphs, one is compiled for each batch size (a power of two) and cache
     length that is met, and for each length of prompts with them; lengths come in few sizes. Each
@@ -76,7 +76,7 @@ class Decoder:
         self.step, self.cache = self.graphs[key], self.graphs[key].cache
         if on_cpu() and self.network.compute_dtype != mstype.float16:
             self.step = CpuDecodeStep(self.network, self.cache)
-        self.positions = np.zeros(rows, np.int32)
+        self.positions = [0] * rows
 
     def begin(self, texts: Sequence[Sequence[int]], eos_id: int, new: int) -> np.ndarray:
         """Read texts as training saw documents begin, after an <eos>, each in one pass.
@@ -108,14 +108,12 @@ class Decoder:
         Raises:
             ValueError: the cache that was opened is full.
         """
-        tokens = np.asarray(tokens, np.int32)
-        reads = tokens >= 0
-        length = self.cache.length
-        if (self.positions[reads] >= length).any():
+        length, spare = self.cache.length, [0] * (self.cache.batch - len(tokens))
+        if any(token >= 0 and place >= length for token, place in zip(tokens, self.positions)):
             raise ValueError(f"the context of {length} tokens is full")
-        fields = np.zeros((2, self.cache.batch), np.int32)
-        fields[0, : len(tokens)] = np.maximum(tokens, 0)
-        fields[1, : len(tokens)] = np.minimum(self.positions, length - 1)
+        # Between two ids the caches hold weights, so each function of numpy comes from the memory.
+        places = [min(place, length - 1) for place in self.positions]
+        fields = np.array([[max(token, 0) for token in tokens] + spare, places + spare], np.int32)
         scores = self.step(*fields)
-        self.positions += reads
+        self.positions = [p + int(token >= 0) for p, token in zip(self.positions, tokens)]
         return scores[: len(tokens)]

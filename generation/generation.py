@@ -96,7 +96,7 @@ class Generation:
         scores = self.decoder.begin(self.prompts, self.start_id, max(left))
         while True:
             going = [row for row, reason in enumerate(self.stopped_by) if not reason]
-            tokens = np.full(len(texts), -1, np.int32)
+            tokens = [-1] * len(texts)
             chosen_from = scores if len(going) == len(scores) else scores[going]
             for new in self._choose(chosen_from[:, : self.vocab_size], going, texts):
                 row = new.row

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from generation.cpu_scores import highest
+
 BLOCK = 64
 """Scores whose sum or maximum is taken first, where a whole vocabulary is looked through."""
 FEW = 512
@@ -97,13 +99,15 @@ def choose(scores: np.ndarray, texts: Sequence[TextState], sampling: Sampling) -
 
 
 def _choice(scores: np.ndarray, text: TextState, sampling: Sampling) -> int:
-    if not np.isfinite(scores).all():
+    best = highest(scores)
+    if best < 0:
         raise ValueError("the model's scores are not finite numbers: its training diverged")
     if sampling.minds_repetition:
         scores = scores.copy()
         text.adjust(scores)
+        best = scores.argmax()
     if sampling.temperature == 0:
-        return scores.argmax()
+        return best
     ids, p = distribution(scores, sampling)
     place = draw(p, text.rng.random())
     return place if ids is None else ids[place]

@@ -58,6 +58,7 @@ def _caster(kind):
 float_pointer, int_pointer = _caster(types.float32), _caster(types.int32)
 number_pointer, double_pointer = _caster(types.int64), _caster(types.float64)
 bits_pointer, half_pointer = _caster(types.uint32), _caster(types.uint16)
+byte_pointer = _caster(types.int8)
 
 
 @intrinsic

@@ -79,7 +79,7 @@ def test_an_idle_row_stays_where_it_is():
     alone = [decoder.feed(ids)[0].copy() for ids in ([8, 9], [10, 11])]
     decoder.begin([[5], [6]], EOS, 4)
     decoder.feed([-1, 9])
-    assert decoder.positions.tolist() == [2, 3]
+    assert decoder.positions == [2, 3]
     again = [decoder.feed(ids)[0].copy() for ids in ([8, 11], [10, -1])]
     np.testing.assert_array_equal(alone, again)
 

@@ -24,7 +24,7 @@ class ScriptedDecoder:
         return self.scores()
 
     def feed(self, tokens):
-        for row, token in zip(self.fed, tokens.tolist()):
+        for row, token in zip(self.fed, tokens):
             if token >= 0:
                 row.append(token)
                 assert len(row) <= self.max_seq_len
