@@ -1,5 +1,7 @@
 """How much memory a rank will need, said before it is taken."""
 
+import math
+
 from model.adapters import count_trained
 from model.config import AdapterConfig, ModelConfig
 from model.head import BYTES_FLOAT32, CHUNK_BYTES
@@ -48,10 +50,10 @@ def estimate_memory(
     trained, frozen = whole + low, FROZEN_COPIES * (model.n_params() - whole)
     shared = (2 - 2 / world.size) * config.shard_optimizer
     if native:
-        from model.native.loss_cells import chunk_rows
+        from model.native.loss_cells import kept_shape
 
         block = NATIVE_WIDE * model.dim + NATIVE_HIDDEN * model.hidden_dim
-        logits = chunk_rows(tokens, model.padded_vocab_size) * model.padded_vocab_size
+        logits = math.prod(kept_shape(tokens, model.padded_vocab_size))
         copies = (NATIVE_COPIES - shared) * trained
         numbers = copies + frozen + tokens * model.n_layers * block + logits
         return NATIVE_FRAMEWORK_BYTES + int(BYTES_FLOAT32 * numbers)

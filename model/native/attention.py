@@ -33,12 +33,11 @@ from model.native.causal import (
     row_numbers,
     scores,
     turn,
-    up,
     weighted,
     weighted_back,
 )
-from model.native.rows import copy, dot, exp, exp_in_place, fast, fill, largest
-from model.native.tiles import LANES, tile_rows
+from model.native.rows import copy_rows, dot, exp, exp_in_place, fast, fill, largest, scale_into
+from model.native.tiles import LANES, lines, tile_rows, up
 
 DOCUMENTS = 1
 """Flag: attention stays within a document; the document numbers are an input."""
@@ -120,26 +119,6 @@ def score_gradient(S, P, step, first, rows, key, starts, lse, out, dout, width, 
         for x in (s, p):
             fill(x[:low], ZERO)
             fill(x[high : high + tile_rows()], ZERO)
-
-
-@fast
-def scale_into(y, x, factor):
-    """y <- factor x."""
-    for j in range(y.size):
-        y[j] = x[j] * factor
-
-
-@fast
-def copy_rows(out, out_step, x, x_step, rows, size):
-    """Copy rows of `size` numbers from one address to another; steps in numbers."""
-    for t in range(rows):
-        copy(floats(out + FLOAT * t * out_step, size), floats(x + FLOAT * t * x_step, size))
-
-
-@fast
-def lines(memory):
-    """The first cache line that begins in an array."""
-    return (memory.ctypes.data + 63) // 64 * 64
 
 
 def forward(context, part, parts):

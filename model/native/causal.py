@@ -12,17 +12,11 @@ LANES, and `starts` has the first key that each position sees.
 
 from model.native.calls import FLOAT
 from model.native.rows import fast
-from model.native.tiles import LANES, tile, tile_rows, tile_vectors, turn_square
+from model.native.tiles import LANES, tile, tile_rows, tile_vectors, turn_square, up
 
 PIECE = 64
 """Passes over a row begin and end at multiples of so many keys: LLVM's loops of vectors do as many
 at a time, and what is left number by number."""
-
-
-@fast
-def up(size, multiple):
-    """The least multiple that is not below a size."""
-    return (size + multiple - 1) // multiple * multiple
 
 
 @fast

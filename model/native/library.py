@@ -17,7 +17,18 @@ from llvmlite import binding
 from mindspore import ops
 from numba import carray, cfunc, types
 
-from model.native import attention, embedding, gate, linear, loss, norm, optimizer, ranks, rounding
+from model.native import (
+    attention,
+    embedding,
+    gate,
+    linear,
+    loss,
+    loss_half,
+    norm,
+    optimizer,
+    ranks,
+    rounding,
+)
 from model.native.cache import checksums, executable_file, kept, user_folder
 from model.native.calls import (
     ADDRESSES,
@@ -120,7 +131,8 @@ def _kernels() -> dict[str, Kernel]:
     for documents, name in ((0, "attention"), (attention.DOCUMENTS, "document_attention")):
         for work in (attention.forward, attention.backward):
             named[f"{name}_{work.__name__}"] = Kernel((work,), flag=documents, **attention_parts)
-    stages = (loss.logits, loss.rows_of_chunk, loss.gradients, round_operands)
+    stages = (loss.rows_of_chunk, loss.table_of_chunk)
+    half_stages = (loss_half.logits, loss_half.rows_of_chunk, loss_half.gradients, round_operands)
     for flag, name in (
         (0, "loss"),
         (loss.GRADIENT, "loss_gradient"),
@@ -129,7 +141,7 @@ def _kernels() -> dict[str, Kernel]:
     ):
         named[name] = Kernel(stages, loss.loss, flag, **products)
         rounded = flag | rounding.BEFORE_LAST | 2 * rounding.ROUNDED
-        named[f"{name}{HALF_NAME}"] = Kernel(stages, loss.loss, rounded, **products)
+        named[f"{name}{HALF_NAME}"] = Kernel(half_stages, loss_half.loss, rounded, **products)
     return named
 
 

@@ -5,29 +5,49 @@ from mindspore import Tensor, ops
 from mindspore import dtype as mstype
 
 from model.native.cells import Accumulating, operator, scratch
-from model.native.library import HALF_NAME
+from model.native.library import HALF_NAME, cores
+from model.native.loss import SPARE
 
-CHUNK_BYTES, LEAST_ROWS = 24 << 20, 256
-"""The logits of one chunk of rows are at most so large, to stay in the third cache; or there are so
-many rows, since the table is read, and its gradient added to, once a chunk."""
+CHUNK_BYTES, LEAST_ROWS = 288 << 20, 256
+"""What is kept of one chunk of rows is at most so large; or there are so many rows, since the table
+is read, and its gradient added to, once a chunk."""
+HALF_CHUNK_BYTES = 24 << 20
+"""The same for products in bfloat16, whose logits are to stay in the third cache."""
+COLUMNS, BLOCKS_A_CORE = (192, 96), 4
+"""Rows of the table that make a block: fewer where each core would have few blocks."""
 
 
-def chunk_rows(rows: int, vocab_size: int) -> int:
+def chunk_rows(rows: int, vocab_size: int, half: bool = False) -> int:
     """How many of `rows` to take at a time, in equal chunks."""
-    most = CHUNK_BYTES // (vocab_size * np.dtype(np.float32).itemsize)
+    limit = HALF_CHUNK_BYTES if half else CHUNK_BYTES
+    most = limit // (vocab_size * np.dtype(np.float32).itemsize)
     return -(-rows // -(-rows // max(most, LEAST_ROWS)))
+
+
+def kept_shape(rows: int, vocab_size: int, half: bool = False, table: bool = True) -> tuple:
+    """What a kernel keeps of a chunk: logits, or their exponentials by blocks of the vocabulary.
+
+    Those are for the gradient of the table alone.
+    """
+    chunk = chunk_rows(rows, vocab_size, half)
+    if half:
+        return chunk, vocab_size
+    wide, narrow = COLUMNS
+    columns = wide if vocab_size >= wide * BLOCKS_A_CORE * cores() else narrow
+    return (-(-vocab_size // columns), chunk + SPARE, columns) if table else (1, 1, columns)
 
 
 def loss_operator(name: str, half: bool, outputs) -> ops.Custom:
     """The operator of a kernel of (h, table, ...) whose products are in bfloat16 if `half`.
 
     Two outputs that nobody looks at follow those whose shapes `outputs` gives: memory for rounded
-    operands, and for the logits of a chunk.
+    operands, and what the kernel keeps of a chunk.
     """
+    table = name in ("loss_gradient", "loss_accumulate")
 
-    def shapes(h, table, *others):
-        logits = chunk_rows(h[0], table[0]), table[0]
-        return *outputs(h, table), scratch(half, h, table), logits
+    def shapes(h, w, *others):
+        kept = kept_shape(h[0], w[0], half, table)
+        return *outputs(h, w), scratch(half, h, w), kept
 
     count = len(outputs((1, 1), (1, 1))) + 2
     return operator(f"{name}{HALF_NAME * half}", shapes, count)

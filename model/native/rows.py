@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from model.native.calls import ONE, ZERO
+from model.native.calls import FLOAT, ONE, ZERO, floats
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 fast = njit(fastmath=FAST, error_model="numpy")
@@ -107,6 +107,20 @@ def scale(x, factor):
 
 
 @fast
+def scale_into(y, x, factor):
+    """y <- factor x."""
+    for j in range(y.size):
+        y[j] = x[j] * factor
+
+
+@fast
+def add_scaled(y, x, factor):
+    """y <- y + factor x."""
+    for j in range(y.size):
+        y[j] += x[j] * factor
+
+
+@fast
 def add(x, y):
     """x <- x + y."""
     for j in range(x.size):
@@ -125,3 +139,10 @@ def copy(x, y):
     """x <- y."""
     for j in range(x.size):
         x[j] = y[j]
+
+
+@fast
+def copy_rows(out, out_step, x, x_step, rows, size):
+    """Copy rows of `size` numbers from one address to another; steps in numbers."""
+    for t in range(rows):
+        copy(floats(out + FLOAT * t * out_step, size), floats(x + FLOAT * t * x_step, size))

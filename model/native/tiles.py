@@ -20,6 +20,8 @@ from model.native.calls import FLOAT
 from model.native.rows import fast
 
 LANES = 16
+LINE = 64
+"""Bytes of a cache line."""
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 INDEX = ir.IntType(64)
 
@@ -42,6 +44,24 @@ def _constant(axis: int):
 
 
 tile_rows, tile_vectors = _constant(0), _constant(1)
+
+
+@fast
+def up(size, multiple):
+    """The least multiple that is not below a size."""
+    return (size + multiple - 1) // multiple * multiple
+
+
+@fast
+def line(place):
+    """The first cache line that does not begin before an address."""
+    return up(place, LINE)
+
+
+@fast
+def lines(memory):
+    """The first cache line that begins in an array."""
+    return line(memory.ctypes.data)
 
 
 def _number(value: int):

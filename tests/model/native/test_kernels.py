@@ -156,6 +156,23 @@ def test_losses(rows, vocab, dim, rows_at_once, monkeypatch):
     check(TokenLosses(), PlainLosses(), inputs, [(rows,)], 2)
 
 
+@pytest.mark.parametrize("trained", [True, False], ids=["trained", "frozen"])
+def test_losses_of_logits_that_rise_from_block_to_block(trained):
+    h, table = normal(19, 24), normal(400, 24)
+    table *= np.linspace(0.1, 20, 400, dtype=np.float32)[:, None]
+    targets = np.random.default_rng(5).integers(0, 400, 19).astype(np.int32)
+    logits = (h @ table.T).astype(np.float64)
+    tops = [logits[:, :n].max(1) for n in (96, 192, 400)]
+    assert ((tops[1] > tops[0] + 30) & (tops[2] > tops[1] + 30)).any()
+    form = TokenLosses()
+    if not trained:
+        form.accumulate(None)
+    ours = evaluate(form, (h, table, targets), [(19,)], 1 + trained)
+    truth = evaluate(PlainLosses(), (h, table, targets), [(19,)], 1 + trained)
+    for a, b in zip(ours, truth):
+        close(a, b)
+
+
 class Rows(nn.Cell):
     def construct(self, table, ids):
         return ops.gather(table, ids, 0)
@@ -193,7 +210,7 @@ def test_linear_in_bfloat16(bias):
 @needs_bfloat16
 def test_losses_in_bfloat16(monkeypatch):
     rows, vocab, dim = 37, 1130, 24
-    monkeypatch.setattr("model.native.loss_cells.CHUNK_BYTES", 4 * vocab * 16)
+    monkeypatch.setattr("model.native.loss_cells.HALF_CHUNK_BYTES", 4 * vocab * 16)
     monkeypatch.setattr("model.native.loss_cells.LEAST_ROWS", 1)
     targets = np.random.default_rng(5).integers(0, vocab, rows).astype(np.int32)
     h, table = rounded(normal(rows, dim)), rounded(normal(vocab, dim))
