@@ -59,7 +59,8 @@ def products_alone(model: ModelConfig, rows: int, dtype, native: bool) -> float:
     # The gate's other matrices, every second one turned, since a chain goes up and down.
     blocks += [up, down] * (model.n_layers // 2)
     table = (model.padded_vocab_size, dim)
-    chunk = chunk_rows(rows, table[0])
+    # The logits of that many rows stay nearest to the caches.
+    chunk = chunk_rows(rows, table[0], half=True)
     seconds = best_time(Chain(blocks, dtype, native), rows)
     return seconds + best_time(Chain([table], dtype, native), chunk) * rows / chunk
 
