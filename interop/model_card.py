@@ -78,6 +78,8 @@ def _figures(run: Exported) -> list[str]:
         "held-out loss, nats a token": run.figures.get("val_loss"),
         "bits per byte of held-out text": run.figures.get("bits_per_byte"),
     }
+    if "val_reward" in run.figures:  # what was minimised is its negative
+        rows = {"held-out reward": run.figures["val_reward"]}
     measured = [f"| {name} | {value:.4f} |" for name, value in rows.items() if value is not None]
     if not measured:
         return ["## Figures", "", "None were measured.", ""]
