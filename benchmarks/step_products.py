@@ -1,7 +1,7 @@
 """The products of a training step alone: the limit that the step is held against.
 
 Linear layers one after the other, and one chunk of the output layer, with their gradients of inputs
-and weights, in the graph and by the kernels of the product, and nothing between them.
+and weights, in the graph and by the kernels of linear layers, and nothing between them.
 """
 
 import time
