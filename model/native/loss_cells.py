@@ -14,7 +14,8 @@ is read, and its gradient added to, once a chunk."""
 HALF_CHUNK_BYTES = 24 << 20
 """The same for products in bfloat16, whose logits are to stay in the third cache."""
 COLUMNS, BLOCKS_A_CORE = (192, 96), 4
-"""Rows of the table that make a block: fewer where each core would have few blocks."""
+"""Rows of the table that make a block: fewer where each core would have few blocks. They are
+multiples of the rows of any tile."""
 
 
 def chunk_rows(rows: int, vocab_size: int, half: bool = False) -> int:
