@@ -44,7 +44,7 @@ def write_card(run: Exported, folder: Path, usage: str | None = None) -> None:
     """Write README.md; `usage` says how to use the model, None: with transformers."""
     header = HEADER.format(library="" if usage else LIBRARY)
     use = ["## Use", "", usage] if usage else _usage(run)
-    sections = [header, *_model(run), *_figures(run), *_data(run), *_training(run), *use]
+    sections = [header, *_model(run), *figures(run), *_data(run), *_training(run), *use]
     with atomic_open(folder / "README.md", "w") as file:
         file.write("\n".join(sections))
 
@@ -73,7 +73,8 @@ def _model(run: Exported) -> list[str]:
     ]
 
 
-def _figures(run: Exported) -> list[str]:
+def figures(run: Exported) -> list[str]:
+    """The lines of a card with what was measured on held-out data."""
     rows = {
         "held-out loss, nats a token": run.figures.get("val_loss"),
         "bits per byte of held-out text": run.figures.get("bits_per_byte"),
