@@ -10,6 +10,7 @@ from benchmarks import train_step
 pytest.importorskip("torch")
 
 
+@pytest.mark.slow
 def test_ours_and_a_peer(monkeypatch, capsys, tmp_path):
     options = ["--shapes", "tiny", "--peers", "eager", "--steps", "2"]
     options += ["--results", str(tmp_path / "rounds.jsonl"), "--rounds"]

@@ -96,7 +96,7 @@ def expected(data):
     return made
 
 
-@pytest.mark.parametrize("executor", ["process", "ray"])
+@pytest.mark.parametrize("executor", ["process", pytest.param("ray", marks=pytest.mark.slow)])
 def test_two_workers(data, expected, small_shards, executor):
     if executor == "ray":
         pytest.importorskip("ray")

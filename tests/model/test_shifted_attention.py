@@ -22,8 +22,15 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("n_kv_heads", [4, 2])
-@pytest.mark.parametrize("document_mask", [True, False])
+@pytest.mark.parametrize(
+    ("n_kv_heads", "document_mask"),
+    [
+        (4, True),
+        (2, False),
+        pytest.param(4, False, marks=pytest.mark.slow),
+        pytest.param(2, True, marks=pytest.mark.slow),
+    ],
+)
 def test_one_group_is_full_attention(n_kv_heads, document_mask):
     config = tiny_config(n_kv_heads=n_kv_heads, document_mask=document_mask)
     network, inputs = lively(Llama(config, seed=None)), tensors(batch())

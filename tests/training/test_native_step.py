@@ -69,7 +69,14 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
+SELDOM = "both drop"
+"""Two cases in one, each of which is among the others."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case == SELDOM)) for case in CASES],
+)
 def test_steps_are_those_of_the_plain_form(case):
     native, plain = make_step(True, **CASES[case]), make_step(False, **CASES[case])
     for number in range(4):
