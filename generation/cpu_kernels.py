@@ -159,7 +159,7 @@ def blocks(x, layers, kind, hidden_dim, cache_rows, place, eps, parts):
     """Let all blocks change the residual stream x, (B, D), without a return to Python between.
 
     Args:
-        layers: addresses of what each has, (N, ADDRESSES) int64, in the order of `Layer`; 0 stands
+        layers: addresses of what each has, (N, 22) int64, in the order of `Layer.arrays`; 0 stands
             for no bias.
         kind: a weight, of the type of theirs.
         cache_rows: B K L of a layer's cache.

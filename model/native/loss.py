@@ -41,7 +41,6 @@ from model.native.panels import (
     pack,
     pack_transposed,
     panel_numbers,
-    panel_width,
     share_rows,
 )
 from model.native.rows import (
@@ -206,7 +205,6 @@ def table_of_chunk(context, part, parts):
     dim, vocab, last = extent(context, 0, 1), extent(context, 1, 0), context[COUNT] - 1
     rows, columns, wide = context[ROWS], extent(context, last, 2), up(dim, LANES)
     begin, end = share((vocab + columns - 1) // columns, part, parts)
-    width = panel_width()
     if begin == end:
         return
     dtable = place(context, 4, 0) if flag(context) & TO_BUFFER else address(context, 6)
@@ -227,9 +225,8 @@ def table_of_chunk(context, part, parts):
         wanted = min(columns, vocab - left)
         for first in range(0, rows, DEPTH):
             multiply(
-                out, wide, kept(context, block, first), columns, True, wanted,
-                panels + FLOAT * first * width, width, width * rows, min(DEPTH, rows - first), dim,
-                first,
+                out, wide, kept(context, block, first), columns, True, wanted, panels, rows, first,
+                min(DEPTH, rows - first), dim, first,
             )  # fmt: skip
         for v in range(wanted):
             row = floats(dtable + FLOAT * (left + v) * dim, dim)

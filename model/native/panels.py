@@ -66,28 +66,25 @@ def _turn_edge(source, step, target, width, depth, columns):
 
 @fast
 def multiply(
-    out, out_step, a, a_step, transposed, rows, right, step, distance, depth, columns, beta
+    out, out_step, a, a_step, transposed, rows, panels, height, first, depth, columns, beta
 ):
     """out (rows, columns) <- A X + beta out, or A^T X; beta is 0, or anything else for 1.
 
-    X has `depth` rows `step` numbers apart, and panels so many numbers apart: `panel_width` times
-    all rows that are there, or, for a matrix that is not packed, `panel_width` alone. The rows of A
+    X are `depth` rows, from `first` on, of a right factor of `height` rows in panels. The rows of A
     and of out are so many numbers apart.
     """
-    for c in range(0, columns, panel_width()):
+    width = panel_width()
+    for c in range(0, columns, width):
         vectors = min(up(columns - c, LANES) // LANES, tile_vectors())
-        panel = right + FLOAT * (c // panel_width() * distance)
+        panel = panels + FLOAT * (c * height + first * width)
         for i in range(0, rows, tile_rows()):
             tile(
                 vectors, transposed, depth, a + FLOAT * (i if transposed else i * a_step), a_step,
-                panel, step, LANES, out + FLOAT * (i * out_step + c), out_step, beta,
+                panel, width, LANES, out + FLOAT * (i * out_step + c), out_step, beta,
             )  # fmt: skip
 
 
 @fast
 def multiply_panels(out, out_step, a, a_step, rows, panels, depth, columns, beta):
     """out (rows, columns) <- A X + beta out, with all of X (depth, columns) in panels."""
-    width = panel_width()
-    multiply(
-        out, out_step, a, a_step, False, rows, panels, width, width * depth, depth, columns, beta
-    )  # fmt: skip
+    multiply(out, out_step, a, a_step, False, rows, panels, depth, 0, depth, columns, beta)
