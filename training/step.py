@@ -92,6 +92,19 @@ class TrainStep(nn.Cell):
             return_freed_memory()
             self.first_compilation = False
 
+    @property
+    def compile_phase(self):
+        """The name under which the step is compiled; MindSpore tells it every cell at each call.
+
+        Of some hundred cells that takes a millisecond, so they are told only another name.
+        """
+        return self._compile_phase
+
+    @compile_phase.setter
+    def compile_phase(self, value):
+        if value != self._compile_phase:
+            nn.Cell.compile_phase.fset(self, value)
+
     def construct(self, *batch):
         """Accumulate one micro-batch, the objective's columns; update when the step's last is in.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 from tests.training.bigram import ROWS, Bigram, bigram_batch, numpy_bigram
 from tests.training.numpy_adamw import NumpyAdamW
@@ -137,3 +137,18 @@ def test_a_repeated_batch_is_learnt():
     assert losses[-1] < 0.7 * losses[0]
     assert (np.diff(losses) < 0).mean() > 0.9
     assert all(np.isfinite(x).all() for x in state(step))  # also after the last rate, 0
+
+
+def test_cells_are_told_once_under_what_name_they_are_compiled(monkeypatch):
+    step, told = TrainStep(Bigram(), TrainConfig(**OPTIONS)), []
+    whole = nn.Cell.compile_phase
+    monkeypatch.setattr(
+        nn.Cell,
+        "compile_phase",
+        whole.setter(lambda cell, name: told.append(whole.fset(cell, name))),
+    )
+    run(step, bigram_batch())
+    of_the_first_call = len(told)
+    run(step, bigram_batch())
+    assert len(told) == of_the_first_call > 1
+    assert {cell.compile_phase for _, cell in step.cells_and_names()} == {step.current_phase}
