@@ -118,11 +118,15 @@ def _kernels() -> dict[str, Kernel]:
                 stages, rounding.round_first, rounded, **products
             )
     for n in SHARING:
-        work, rounded = linear.accumulate_shared, (2 * n + 1) * rounding.ROUNDED
-        named[f"linear_accumulate_{n}"] = Kernel((work,), **products)
-        named[f"linear{HALF_NAME}_accumulate_{n}"] = Kernel(
-            (round_operands, work), rounding.round_first, rounded, **products
-        )
+        for work, operands, name in (
+            (linear.forward_shared, n + 1, "forward"),
+            (linear.accumulate_shared, 2 * n + 1, "accumulate"),
+        ):
+            rounded = operands * rounding.ROUNDED
+            named[f"linear_{name}_{n}"] = Kernel((work,), **products)
+            named[f"linear{HALF_NAME}_{name}_{n}"] = Kernel(
+                (round_operands, work), rounding.round_first, rounded, **products
+            )
     for residual, name in ((0, "norm"), (norm.WITH_RESIDUAL, "add_norm")):
         stages = (norm.backward_rows,)
         named[f"{name}_forward"] = Kernel((norm.forward,), flag=residual)

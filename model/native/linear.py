@@ -19,12 +19,11 @@ from model.native.calls import (
     flag,
     floats,
     place,
-    product,
-    product_transposed,
     share,
     transposed_product,
     vector,
 )
+from model.native.products import cut, times_weights
 from model.native.rounding import operand, rounded_operands, width
 from model.native.rows import add, copy, fast, fill
 
@@ -35,36 +34,32 @@ WITH_BIAS = 1
 def forward(context, part, parts):
     """x (R, I), W (O, I), [b (O)] -> y (R, O)."""
     rows, inner, outer = extent(context, 0, 0), extent(context, 0, 1), extent(context, 1, 0)
-    bias, wide = flag(context) & WITH_BIAS, width(context)
+    bias = flag(context) & WITH_BIAS
     x, w, y = operand(context, 0), operand(context, 1), address(context, 2 + bias)
-    begin, end = share(rows, part, parts) if rows >= outer else (0, rows)
-    left, right = (0, outer) if rows >= outer else share(outer, part, parts)
-    beta = ZERO
+    half, beta = rounded_operands(context), ZERO
     if bias:
+        begin, end, left, right = cut(rows, inner, outer, half, part, parts)
         b = vector(context, 2, outer)[left:right]
         for r in range(begin, end):
             copy(floats(y + FLOAT * (r * outer + left), right - left), b)
         beta = ONE
-    if begin < end and left < right:
-        product_transposed(
-            end - begin, right - left, inner, x + wide * begin * inner, inner,
-            w + wide * left * inner, inner, y + FLOAT * (begin * outer + left), outer, beta,
-            rounded_operands(context),
-        )  # fmt: skip
+    times_weights(y, x, w, True, rows, inner, outer, beta, half, part, parts)
+
+
+def forward_shared(context, part, parts):
+    """x (R, I), n W (O_i, I) -> n y (R, O_i)."""
+    n, half = (context[COUNT] - 2) // 2, rounded_operands(context)
+    rows, inner, x = extent(context, 0, 0), extent(context, 0, 1), operand(context, 0)
+    for i in range(1, n + 1):
+        w, y, outer = operand(context, i), address(context, n + i), extent(context, i, 0)
+        times_weights(y, x, w, True, rows, inner, outer, ZERO, half, part, parts)
 
 
 @fast
 def input_gradient(context, rows, outer, inner, dy, w, dx, beta, part, parts):
     """One part of dx = dy W + beta dx."""
-    wide = width(context)
-    begin, end = share(rows, part, parts) if rows >= inner else (0, rows)
-    left, right = (0, inner) if rows >= inner else share(inner, part, parts)
-    if begin < end and left < right:
-        product(
-            end - begin, right - left, outer, dy + wide * begin * outer, outer,
-            w + wide * left, inner, dx + FLOAT * (begin * inner + left), inner, beta,
-            rounded_operands(context),
-        )  # fmt: skip
+    half = rounded_operands(context)
+    times_weights(dx, dy, w, False, rows, outer, inner, beta, half, part, parts)
 
 
 @fast

@@ -86,20 +86,20 @@ class SharedInput(Accumulating):
 
     def __init__(self, n: int, half: bool = False):
         super().__init__()
-        self.product = Product(half)
+        self.n, prefix = n, f"linear{HALF_NAME * half}"
 
-        def shapes(*inputs):
+        def products(x, *weights):
+            return *((x[0], w[0]) for w in weights), scratch(half, x, *weights)
+
+        def gradient(*inputs):
             return inputs[n], scratch(half, *inputs[: 2 * n + 1])
 
-        name = f"linear{HALF_NAME * half}_accumulate_{n}"
-        self.adding = operator(name, shapes, outputs=2)
+        self.forward = operator(f"{prefix}_forward_{n}", products, outputs=n + 1)
+        self.adding = operator(f"{prefix}_accumulate_{n}", gradient, outputs=2)
 
     def construct(self, x, weights):
         """Map x."""
-        outputs = ()
-        for w in weights:
-            outputs = outputs + (self.product(x, w),)
-        return outputs
+        return self.forward(x, *weights)[: self.n]
 
     def bprop(self, x, weights, out, dout):
         """Gradient of x; those of the weights are in the buffer."""

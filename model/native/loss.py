@@ -36,6 +36,7 @@ from model.native.calls import (
     vector,
 )
 from model.native.panels import (
+    block_rows,
     multiply,
     multiply_panels,
     pack,
@@ -60,8 +61,6 @@ GRADIENT, TO_BUFFER, FROZEN = 1, 2, 4
 """Flags: gradients are wanted; that of the table is added to a buffer; it has none."""
 SCALES, BEGIN, ROWS = SCRATCH, SCRATCH + 1, SCRATCH + 2
 """Places in the context: f / s of the rows of a chunk, its first row, and how many it has."""
-BLOCK_TILES = 8
-"""Tiles of rows that meet a block of the table one after the other."""
 DEPTH = 128
 """Rows that dW is summed over at a time: their part of E and of h stays in the caches."""
 SPARE = 9
@@ -122,7 +121,7 @@ def rows_of_chunk(context, part, parts):
     begin, end = share_rows(context[ROWS], part, parts)
     if begin >= end:
         return
-    rows, wide, block = end - begin, up(dim, LANES), BLOCK_TILES * tile_rows()
+    rows, wide, block = end - begin, up(dim, LANES), block_rows()
     few = rows + tile_rows()
     turned_numbers, panel_total = panel_numbers(dim, columns), panel_numbers(columns, dim)
     memory = np.empty(

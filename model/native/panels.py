@@ -10,6 +10,11 @@ from model.native.calls import FLOAT, floats, share
 from model.native.rows import copy, fast
 from model.native.tiles import LANES, tile, tile_rows, tile_vectors, turn_square, up
 
+BLOCK_TILES = 8
+"""Tiles of rows that meet the same panels one after the other, so that both stay in the caches."""
+CACHED = 192 << 10
+"""Numbers of panels that leave room for such rows in a second cache of 1 MiB."""
+
 
 @fast
 def panel_width():
@@ -21,6 +26,18 @@ def panel_width():
 def panel_numbers(depth, columns):
     """Numbers of a right factor in panels."""
     return depth * up(columns, panel_width())
+
+
+@fast
+def columns_at_once(depth):
+    """Columns of a right factor that stay in the second cache, in whole panels, at least one."""
+    return max(1, CACHED // (depth * panel_width())) * panel_width()
+
+
+@fast
+def block_rows():
+    """Rows of BLOCK_TILES tiles."""
+    return BLOCK_TILES * tile_rows()
 
 
 @fast

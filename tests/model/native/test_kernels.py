@@ -20,7 +20,12 @@ class PlainProduct(nn.Cell):
         return y if b is None else y + b
 
 
-@pytest.mark.parametrize("rows, inner, outer", [(37, 24, 40), (3, 50, 129), (130, 70, 1)])
+SHAPES = [(37, 24, 40), (3, 50, 129), (130, 70, 1)]
+MANY_ROWS = [(517, 40, 48), (1031, 96, 304), (261, 1408, 32), (512, 48, 56)]
+"""Rows by tiles, whole or not, of columns that fill vectors and panels or not."""
+
+
+@pytest.mark.parametrize("rows, inner, outer", SHAPES + MANY_ROWS)
 @pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
 def test_linear(rows, inner, outer, bias):
     inputs = (normal(rows, inner), normal(outer, inner), normal(outer))[: 2 + bias]
@@ -46,14 +51,16 @@ class SharingInput(nn.Cell):
         return self.shared(x, weights)
 
 
-@pytest.mark.parametrize("outer", [(40, 16, 16), (129, 130)])
-def test_layers_that_share_their_input(outer):
-    x, weights = normal(37, 24), [normal(n, 24, seed=n) for n in outer]
+@pytest.mark.parametrize(
+    "rows, inner, outer", [(37, 24, (40, 16, 16)), (37, 24, (129, 130)), (517, 48, (96, 32, 16))]
+)
+def test_layers_that_share_their_input(rows, inner, outer):
+    x, weights = normal(rows, inner), [normal(n, inner, seed=n) for n in outer]
     buffers = [np.ones_like(w) for w in weights]
     form = SharingInput(len(outer))
     form.shared.accumulate([buffer.ctypes.data for buffer in buffers])
-    *ys, dx = evaluate(form, (x, *weights), [(37, n) for n in outer], 1)
-    douts = [normal(37, n, seed=9) for n in outer]
+    *ys, dx = evaluate(form, (x, *weights), [(rows, n) for n in outer], 1)
+    douts = [normal(rows, n, seed=9) for n in outer]
     close(dx, sum(dy @ w for dy, w in zip(douts, weights)))
     for y, w, buffer, dy in zip(ys, weights, buffers, douts):
         close(y, x @ w.T)
