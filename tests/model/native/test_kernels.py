@@ -6,7 +6,9 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from model.native import cells, linear_cells
+from model.native.library import cores
 from model.native.loss_cells import TokenLosses
+from model.native.products import LEAST_ROWS
 from model.native.symbols import multiplies_bfloat16
 from tests.model.native.cases import check, close, evaluate, normal
 
@@ -21,8 +23,9 @@ class PlainProduct(nn.Cell):
 
 
 SHAPES = [(37, 24, 40), (3, 50, 129), (130, 70, 1)]
-MANY_ROWS = [(517, 40, 48), (1031, 96, 304), (261, 1408, 32), (512, 48, 56)]
-"""Rows by tiles, whole or not, of columns that fill vectors and panels or not."""
+MANY = LEAST_ROWS * cores()
+"""Rows that are multiplied by tiles, if the columns are whole vectors."""
+MANY_ROWS = [(MANY + 5, 40, 304), (MANY + 6, 1408, 32), (MANY, 48, 56)]
 
 
 @pytest.mark.parametrize("rows, inner, outer", SHAPES + MANY_ROWS)
@@ -52,7 +55,8 @@ class SharingInput(nn.Cell):
 
 
 @pytest.mark.parametrize(
-    "rows, inner, outer", [(37, 24, (40, 16, 16)), (37, 24, (129, 130)), (517, 48, (96, 32, 16))]
+    "rows, inner, outer",
+    [(37, 24, (40, 16, 16)), (37, 24, (129, 130)), (MANY + 5, 48, (96, 32, 16))],
 )
 def test_layers_that_share_their_input(rows, inner, outer):
     x, weights = normal(rows, inner), [normal(n, inner, seed=n) for n in outer]

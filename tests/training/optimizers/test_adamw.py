@@ -31,7 +31,9 @@ def make(config: TrainConfig, weights):
     return optimizer, update
 
 
-@pytest.mark.parametrize("beta2, adam_eps", [(0.95, 1e-8), (0.999, 1e-2)])
+@pytest.mark.parametrize(
+    "beta2, adam_eps", [(0.95, 1e-8), pytest.param(0.999, 1e-2, marks=pytest.mark.slow)]
+)
 def test_eight_steps(beta2, adam_eps):
     config = TrainConfig(beta2=beta2, adam_eps=adam_eps, weight_decay=0.3)
     rng = np.random.default_rng(0)
