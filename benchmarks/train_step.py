@@ -7,9 +7,9 @@ own, in turn, so that a change of the machine's speed meets all of them; the rat
 over rounds of the ratios within a round. With --results, rounds are kept in a file and added to
 those that it holds, so that a few can be run at a time.
 
-The product bound is the time of the matrix products of linear layers and output layer alone, by
-oneDNN, at the end of our process: were attention and all else free, a step of such products would
-take that.
+The product bound is the time of the matrix products of linear layers and output layer alone, by the
+kernels of linear layers, at the end of our process: were attention and all else free, a step of
+such products would take that.
 """
 
 import argparse

@@ -5,8 +5,9 @@ With x (R, I), W (O, I), b (O), and dy the gradient of y, (R, O):
     dx = dy W        dW = dy^T x        db = column sums of dy
 
 `accumulate` adds dW and db to a buffer in which they have their places, so that a gradient is
-neither copied nor held a second time. Each product is cut over the cores along its longer side.
-The last output is memory for rounded operands (model/native/rounding.py), which is not looked at.
+neither copied nor held a second time. model/native/products.py has y and dx; dW is cut over the
+cores along its longer side. The last output is memory for rounded operands
+(model/native/rounding.py), which is not looked at.
 """
 
 from model.native.calls import (
