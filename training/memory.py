@@ -26,7 +26,7 @@ CHUNKS = 2.3
 # The native kernels: fitted to what whole runs took, with evaluation and a checkpoint (3
 # to 58 million parameters, 1,024 to 8,192 tokens at once, vocabulary 8,000 to 64,794), met within
 # 2 %. Products in bfloat16 take less than this says.
-NATIVE_FRAMEWORK_BYTES = int(0.663 * 2**30)
+NATIVE_FRAMEWORK_BYTES = int(0.648 * 2**30)
 NATIVE_COPIES, NATIVE_WIDE, NATIVE_HIDDEN = 11.3, 10.2, 3.4
 """of the weights; tensors of width D and of width F for each token in each block. Gradients are in
 one buffer, whatever the number of micro-batches, and no attention weights are kept."""
