@@ -46,6 +46,7 @@ NATIVE_PACKAGES = {
     "filelock",
     "hashlib",
     "json",
+    "operator",
     "os",
     "pathlib",
     "platform",

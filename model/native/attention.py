@@ -8,7 +8,7 @@ out of (B T, H C) and (B T, K C). For the gradient only the logarithm of each ro
 
     P = exp(S - l)    dV += P^T dO    dS = P (dO V^T - rowsum(dO O))    dQ = dS K    dK += dS^T Q
 
-model/native/causal.py has the products.
+model/native/causal.py has the products, model/native/softmax.py what is between them.
 
 Positions of one document are next to each other, in every row of the batch, and heads that share a
 key head are next to each other too.
@@ -29,41 +29,21 @@ from model.native.calls import (
     vector,
 )
 from model.native.causal import (
-    PIECE,
     row_numbers,
     scores,
     turn,
     weighted,
     weighted_back,
 )
-from model.native.rows import copy_rows, dot, exp, exp_in_place, fast, fill, largest, scale_into
-from model.native.tiles import LANES, lines, tile_rows, up
+from model.native.rotary import rotate
+from model.native.rows import copy_rows, fast, fill, scale_into
+from model.native.softmax import score_gradient, softmax
+from model.native.tiles import lines, tile_rows, up
+from model.native.vectors import LANES
 
 DOCUMENTS = 1
 """Flag: attention stays within a document; the document numbers are an input."""
 BLOCK = 64
-LEAST = np.float32(-3e38)
-
-
-@fast
-def rotate_row(a, b, x, y, cos, sin, factor, sign):
-    """(a, b) <- factor (x cos - sign y sin, y cos + sign x sin)."""
-    for c in range(a.size):
-        p, q = cos[c] * factor, sin[c] * sign * factor
-        a[c] = x[c] * p - y[c] * q
-        b[c] = y[c] * p + x[c] * q
-
-
-@fast
-def rotate(out, out_step, x, x_step, cos, sin, time, half, factor, sign):
-    """Rotate `time` rows of C = 2 half numbers from one address to another; steps in numbers."""
-    for t in range(time):
-        source, target = x + FLOAT * t * x_step, out + FLOAT * t * out_step
-        rotate_row(
-            floats(target, half), floats(target + FLOAT * half, half),
-            floats(source, half), floats(source + FLOAT * half, half),
-            cos[t * half : (t + 1) * half], sin[t * half : (t + 1) * half], factor, sign,
-        )  # fmt: skip
 
 
 @fast
@@ -76,51 +56,6 @@ def find_starts(starts, segments):
         starts[t] = begin
 
 
-@fast
-def softmax(S, step, first, rows, key, starts, lse, inverse):
-    """S <- exp(S - max) of what each query may see, 0 beside it; their logs and inverse sums."""
-    for r in range(rows):
-        row = floats(S + FLOAT * r * step, step)
-        low, high = starts[first + r] - key, first + r - key + 1
-        begin, end = low // PIECE * PIECE, up(high, PIECE)
-        fill(row[begin:low], LEAST)
-        fill(row[high:end], LEAST)
-    for r in range(rows):
-        row = floats(S + FLOAT * r * step, step)
-        low, high = starts[first + r] - key, first + r - key + 1
-        begin, end = low // PIECE * PIECE, up(high, PIECE)
-        m = largest(row[begin:end])
-        total = exp_in_place(row[begin:end], m)
-        fill(row[:low], ZERO)
-        fill(row[high : high + tile_rows()], ZERO)
-        inverse[r] = ONE / total
-        lse[first + r] = m + np.float32(np.log(total))
-
-
-@fast
-def score_row(s, dp, log_sum, d):
-    """dp <- P = exp(s - log_sum), s <- dS = P (dp - d)."""
-    for j in range(s.size):
-        p = exp(s[j] - log_sum)
-        s[j] = p * (dp[j] - d)
-        dp[j] = p
-
-
-@fast
-def score_gradient(S, P, step, first, rows, key, starts, lse, out, dout, width, size):
-    """S: Q K^T -> dS, and P: dO V^T -> P, of a block of queries; 0 where they see nothing."""
-    for r in range(rows):
-        low, high = starts[first + r] - key, first + r - key + 1
-        begin, end = low // PIECE * PIECE, up(high, PIECE)
-        place = FLOAT * r * width
-        d = dot(floats(out + place, size), floats(dout + place, size))
-        s, p = floats(S + FLOAT * r * step, step), floats(P + FLOAT * r * step, step)
-        score_row(s[begin:end], p[begin:end], lse[first + r], d)
-        for x in (s, p):
-            fill(x[:low], ZERO)
-            fill(x[high : high + tile_rows()], ZERO)
-
-
 def forward(context, part, parts):
     """q (B T, H C), k, v (B T, K C), cos, sin (T, C/2), [documents (B T)] -> o (B T, H C), l."""
     width, kv_width, time, half = (
@@ -128,7 +63,7 @@ def forward(context, part, parts):
     )  # fmt: skip
     size, documents = 2 * half, flag(context)
     batch, heads, groups = extent(context, 0, 0) // time, width // size, width // kv_width
-    cos, sin = vector(context, 3, time * half), vector(context, 4, time * half)
+    cos, sin = address(context, 3), address(context, 4)
     lses = vector(context, 6 + documents, batch * heads * time)
     wide, step, few = up(size, LANES), row_numbers(time), BLOCK + tile_rows()
     area = up(time, LANES) * wide
@@ -155,8 +90,8 @@ def forward(context, part, parts):
             rows, key = min(BLOCK, time - first), starts[first] // LANES * LANES
             here = place + FLOAT * first * width
             rotate(
-                queries, wide, address(context, 0) + here, width, cos[first * half :],
-                sin[first * half :], rows, half, np.float32(1 / np.sqrt(size)), ONE,
+                queries, wide, address(context, 0) + here, width, cos + FLOAT * first * half,
+                sin + FLOAT * first * half, rows, half, np.float32(1 / np.sqrt(size)), ONE,
             )  # fmt: skip
             scores(S, step, queries, turned, size, wide, first, key, rows, starts)
             softmax(S, step, first, rows, key, starts, lse, inverse)
@@ -175,7 +110,7 @@ def backward(context, part, parts):
     )  # fmt: skip
     size, documents = 2 * half, flag(context)
     batch, kv_heads, groups = extent(context, 0, 0) // time, kv_width // size, width // kv_width
-    cos, sin = vector(context, 3, time * half), vector(context, 4, time * half)
+    cos, sin = address(context, 3), address(context, 4)
     lses = vector(context, 6 + documents, batch * kv_heads * groups * time)
     wide, few = up(size, LANES), BLOCK + tile_rows()
     area = (up(time, LANES) + LANES) * wide
@@ -236,10 +171,10 @@ def head_gradient(
     P = S + FLOAT * few * step
     for first in range(0, time, BLOCK):
         rows, key = min(BLOCK, time - first), starts[first] // LANES * LANES
-        here, angle = place + FLOAT * first * width, slice(first * half, (first + rows) * half)
+        here, angle = place + FLOAT * first * width, FLOAT * first * half
         out, dout = address(context, 5 + documents) + here, address(context, 7 + documents) + here
         rotate(
-            queries, wide, address(context, 0) + here, width, cos[angle], sin[angle], rows, half,
+            queries, wide, address(context, 0) + here, width, cos + angle, sin + angle, rows, half,
             factor, ONE,
         )  # fmt: skip
         copy_rows(douts, wide, dout, width, rows, size)
@@ -250,6 +185,6 @@ def head_gradient(
         weighted_back(dkeys, S, step, queries, wide, first, key, rows)
         weighted(dqueries, S, step, keys, wide, first, key, rows, starts)
         rotate(
-            address(context, 8 + documents) + here, width, dqueries, wide, cos[angle], sin[angle],
+            address(context, 8 + documents) + here, width, dqueries, wide, cos + angle, sin + angle,
             rows, half, factor, -ONE,
         )  # fmt: skip

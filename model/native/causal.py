@@ -12,17 +12,14 @@ LANES, and `starts` has the first key that each position sees.
 
 from model.native.calls import FLOAT
 from model.native.rows import fast
-from model.native.tiles import LANES, tile, tile_rows, tile_vectors, turn_square, up
-
-PIECE = 64
-"""Passes over a row begin and end at multiples of so many keys: LLVM's loops of vectors do as many
-at a time, and what is left number by number."""
+from model.native.tiles import tile, tile_rows, tile_vectors, turn_square, up
+from model.native.vectors import LANES
 
 
 @fast
 def row_numbers(time):
     """Numbers from one row of S to the next: an odd number of vectors, for all keys and more."""
-    return up(time + tile_rows(), PIECE) + LANES
+    return up(time + tile_rows(), 2 * LANES) + LANES
 
 
 @fast

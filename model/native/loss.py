@@ -55,7 +55,8 @@ from model.native.rows import (
     scale,
     scale_into,
 )
-from model.native.tiles import LANES, line, lines, tile_rows, up
+from model.native.tiles import line, lines, tile_rows, up
+from model.native.vectors import LANES
 
 GRADIENT, TO_BUFFER, FROZEN = 1, 2, 4
 """Flags: gradients are wanted; that of the table is added to a buffer; it has none."""

@@ -8,7 +8,8 @@ left factors and results must be there up to the next multiple of `tile_rows`.
 
 from model.native.calls import FLOAT, floats, share
 from model.native.rows import copy, fast
-from model.native.tiles import LANES, tile, tile_rows, tile_vectors, turn_square, up
+from model.native.tiles import tile, tile_rows, tile_vectors, turn_square, up
+from model.native.vectors import LANES
 
 BLOCK_TILES = 8
 """Tiles of rows that meet the same panels one after the other, so that both stay in the caches."""

@@ -19,7 +19,8 @@ from model.native.panels import (
     share_rows,
 )
 from model.native.rows import copy_rows, fast
-from model.native.tiles import LANES, lines, tile_rows, tile_vectors
+from model.native.tiles import lines, tile_rows, tile_vectors
+from model.native.vectors import LANES
 
 LEAST_ROWS = 128
 """With fewer rows a part, putting the weights in panels takes longer than is won."""

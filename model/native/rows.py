@@ -10,6 +10,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from model.native.calls import FLOAT, ONE, ZERO, floats
+from model.native.vectors import floor, larger, power_of_two, smaller
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 fast = njit(fastmath=FAST, error_model="numpy")
@@ -21,7 +22,6 @@ LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 P0, P1, P2 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.float32(8.3334519073e-3)
 P3, P4, P5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
 LOWEST, HIGHEST = np.float32(-87.3), np.float32(88.0)
-BIAS, MANTISSA = np.int32(127), np.int32(23)
 
 
 @intrinsic
@@ -36,17 +36,15 @@ def float_of_bits(typing_context, bits):
 
 @fast
 def exp(x):
-    """e^x = 2^n e^r with n = round(x / ln 2), to two units in the last place.
+    """e^x = 2^n e^r with n = round(x / ln 2), to two units in the last place; a number or a vector.
 
-    Below -87.3 it is 1e-38, above 88 it is 2e38; a NaN compares false with both, and stays one.
+    Below -87.3 it is 1e-38, above 88 it is 2e38; a NaN stays one.
     """
-    x = LOWEST if x < LOWEST else x
-    x = HIGHEST if x > HIGHEST else x
-    n = np.floor(x * LOG2E + HALF)
+    x = smaller(HIGHEST, larger(LOWEST, x))
+    n = floor(x * LOG2E + HALF)
     r = x - n * LN2_HIGH - n * LN2_LOW
     p = ((((P0 * r + P1) * r + P2) * r + P3) * r + P4) * r + P5
-    p = p * r * r + r + ONE
-    return p * float_of_bits(np.int32((np.int32(n) + BIAS) << MANTISSA))
+    return (p * r * r + r + ONE) * power_of_two(n)
 
 
 @intrinsic

@@ -13,16 +13,14 @@ vectors, which every processor has registers for: one or two or four for each.
 
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from model.native.calls import FLOAT
 from model.native.rows import fast
+from model.native.vectors import LANES, VECTOR, llvm_function, spread_number
 
-LANES = 16
 LINE = 64
 """Bytes of a cache line."""
-VECTOR = ir.VectorType(ir.FloatType(), LANES)
 INDEX = ir.IntType(64)
 
 
@@ -74,14 +72,6 @@ def _at(builder, base, numbers, kind):
     return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
 
 
-def _spread(builder, number):
-    """A vector of one number."""
-    undefined = ir.Constant(VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(first, undefined, zeros)
-
-
 def _tile(vectors: int, transposed: bool):
     """An intrinsic that computes a tile of C = A B + beta C, or A^T B + beta C.
 
@@ -105,8 +95,7 @@ def _emit_tile(
     builder, rows, columns, transposed, depth, a, a_step, b, b_step, b_next, c, c_step, beta
 ):
     """Emit a tile of so many rows and vectors: sums that begin as 0 or C, a loop over k, C."""
-    kind = ir.FunctionType(VECTOR, (VECTOR,) * 3)
-    fma = get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+    fma = llvm_function(builder, f"llvm.fma.v{LANES}f32", VECTOR, *[VECTOR] * 3)
     c_rows = [builder.mul(c_step, _number(i)) for i in rows]
     places = [
         [_at(builder, c, builder.add(c_row, _number(LANES * j)), VECTOR) for j in columns]
@@ -136,7 +125,7 @@ def _emit_tile(
         k.add_incoming(number, block)
     for i in rows:
         place = _at(builder, a, builder.add(a_k, a_rows[i]), ir.FloatType())
-        left = _spread(builder, builder.load(place, align=FLOAT))
+        left = spread_number(builder, builder.load(place, align=FLOAT))
         for j in columns:
             total = builder.call(fma, (left, right[j], sums[i][j]))
             sums[i][j].add_incoming(ir.Constant(VECTOR, [0.0] * LANES), empty)

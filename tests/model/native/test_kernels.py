@@ -134,7 +134,13 @@ class PlainAttention(nn.Cell):
 
 @pytest.mark.parametrize(
     "batch, time, heads, kv_heads, size, documents",
-    [(2, 65, 4, 2, 16, 0), (1, 130, 1, 1, 6, 4), (2, 31, 6, 2, 8, 3)],
+    [
+        (2, 65, 4, 2, 16, 0),
+        (1, 130, 1, 1, 6, 4),
+        (2, 31, 6, 2, 8, 3),
+        (1, 120, 2, 1, 48, 3),
+        (2, 56, 1, 1, 64, 2),
+    ],
 )
 def test_attention(batch, time, heads, kv_heads, size, documents):
     rng = np.random.default_rng(3)
