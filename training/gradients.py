@@ -73,6 +73,9 @@ class PlainGradients(nn.Cell):
         self.optimizer(self.map(ops.partial(_scaled, factor), gradients), lr, step)
         return norm
 
+    def release(self):
+        """They are Parameters, if they are kept at all."""
+
 
 class NativeGradients(nn.Cell):
     """Gradients in a `GradientBuffer`, to which the kernels add them as they compute them.
@@ -119,3 +122,7 @@ class NativeGradients(nn.Cell):
         good = ops.isfinite(norm).astype(norm.dtype)
         done = self.optimizer(factor, good, lr, step, gradients)
         return ops.depend(norm, self.buffer.clear(self.buffer.whole, done))
+
+    def release(self):
+        """Give the buffer's memory back; nothing may be computed any more."""
+        self.buffer.memory = None

@@ -1,7 +1,6 @@
 """How many steps fit into `train.max_minutes`: measured once, before a run's first step."""
 
 import dataclasses
-import gc
 import logging
 import time
 
@@ -91,16 +90,16 @@ def limit_line(prepared: PreparedRun) -> str | None:
 def measure(prepared: PreparedRun) -> tuple[float, float]:
     """Seconds of the first step, which compiles, and of a later one.
 
-    The steps are those of a network of its own, which is dropped, and rows are a function of
-    their position, so nothing that the run is made of changes.
+    The steps are those of a network of its own, whose memory is given back, and rows are a function
+    of their position, so nothing that the run is made of changes.
     """
     network, recipe = make_network(prepared), prepared.run.recipe
     objective = STAGES[recipe.objective.kind].objective(network, recipe.objective)
     timer = StepTimer(prepared)
     steps = prepared.batches(prepared.max_steps)
-    Model(make_step(prepared, objective)).train(1, steps, [timer], dataset_sink_mode=False)
-    del network, objective, steps
-    gc.collect()
+    step = make_step(prepared, objective)
+    Model(step).train(1, steps, [timer], dataset_sink_mode=False)
+    step.release()
     first, *later = (after - before for before, after in zip(timer.marks, timer.marks[1:]))
     return first, sum(later) / len(later) if later else first
 

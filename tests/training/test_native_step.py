@@ -1,5 +1,8 @@
 """The training step with native kernels against the plain one."""
 
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
@@ -145,3 +148,22 @@ def test_an_evaluation_during_training_adds_no_gradient(muon):
     objective = NextToken(muon.gradients.objective.network)
     loss = float(Loss(objective)(*map(Tensor, batch())))
     assert loss > 0 and not memory.any()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["native", "plain"])
+def test_a_released_step_gives_its_memory_back_and_another_can_follow(native):
+    def make():
+        return make_step(native, 2, vocab_size=160_000)
+
+    step = make()
+    first = run(step, 0)
+    weights = sum(weight.nbytes for weight in trained(step))
+    before = resident_bytes()
+    step.release()
+    kinds = 4  # weights, two moments, gradients
+    assert before - resident_bytes() > 0.8 * kinds * weights > 40e6
+    assert run(make(), 0) == first
