@@ -1,7 +1,7 @@
 """One training step as one compiled graph: loss, gradient, clipping, update."""
 
 import numpy as np
-from mindspore import Parameter, Tensor, ms_memory_recycle, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 from common.memory import return_freed_memory
@@ -164,17 +164,6 @@ class TrainStep(nn.Cell):
         if self.has_measures:
             return sums[0] / sums[1], norm, lr, self.bad_steps, sums[2:] / sums[1]
         return sums[0] / sums[1], norm, lr, self.bad_steps
-
-    def release(self) -> None:
-        """Give back the memory of weights, moments and gradients, after the last call.
-
-        MindSpore keeps a cell that it has compiled, and all that belongs to it, to the end.
-        """
-        ms_memory_recycle()
-        for _, parameter in self.parameters_and_names():
-            parameter.set_data(Tensor(np.zeros(1), parameter.dtype), slice_shape=True)
-        self.gradients.release()
-        return_freed_memory()
 
     def counters(self) -> list[Parameter]:
         """The state of the run beside weights and moments.

@@ -14,6 +14,7 @@ from model.llama import Llama
 from model.native.symbols import multiplies_bfloat16
 from tests.model.cases import batch, lively, tiny_config
 from training.config import TrainConfig
+from training.max_minutes import release
 from training.objectives.cross_entropy import NextToken
 from training.step import TrainStep
 
@@ -163,7 +164,7 @@ def test_a_released_step_gives_its_memory_back_and_another_can_follow(native):
     first = run(step, 0)
     weights = sum(weight.nbytes for weight in trained(step))
     before = resident_bytes()
-    step.release()
+    release(step)
     kinds = 4  # weights, two moments, gradients
     assert before - resident_bytes() > 0.8 * kinds * weights > 40e6
     assert run(make(), 0) == first
