@@ -17,6 +17,7 @@ import sentencepiece
 from benchmarks.real_text import docstrings, people_daily, reviews
 from corpus.executors import Task, open_executor
 from corpus.ragged import write_texts
+from corpus.split import Split
 from corpus.stages import Tokenising, tokenise_texts
 from tokenizer.tokenizer import MODEL_NAME, load_tokenizer
 from tokenizer.train import train_sentencepiece
@@ -41,7 +42,8 @@ class Corpus:
         step = max(1, len(documents) // TRAINING_DOCUMENTS)
         train_sentencepiece(documents[::step], VOCAB_SIZE, self.model_file)
         tokenizer, total = load_tokenizer("sentencepiece", self.model_file), PASSES * len(documents)
-        self.options = Tokenising(tokenizer, 0.005, weight=1.0, seed=0, n_documents=total)
+        split = Split.of(0.005, PASSES * sum(len(text.encode("utf-8")) for text in documents))
+        self.options = Tokenising(tokenizer, split, weight=1.0, seed=0, n_documents=total)
         self.shards: list[tuple[Path, int, int]] = []
         ends = np.cumsum([len(text) for text in documents]) // SHARD_CHARS
         numbered = zip(ends.tolist(), documents)

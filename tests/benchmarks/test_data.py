@@ -33,13 +33,11 @@ def test_dedup(little_text, monkeypatch, capsys):
     assert " 0 of " in printed and "ours is" in printed
 
 
-@pytest.mark.slow
 def test_tokenize(little_text, monkeypatch, capsys):
     printed = run(monkeypatch, capsys, "tokenize")
     assert "1,500 documents" in printed and "ours, 2 processes to ours, 1 process" in printed
 
 
-@pytest.mark.slow
 def test_memory(little_text, monkeypatch, capsys):
     monkeypatch.setattr(data_memory, "MODES", ("near",))
     monkeypatch.setattr(data_memory, "TIMES", 2)
