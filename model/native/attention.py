@@ -28,13 +28,7 @@ from model.native.calls import (
     share,
     vector,
 )
-from model.native.causal import (
-    row_numbers,
-    scores,
-    turn,
-    weighted,
-    weighted_back,
-)
+from model.native.causal import row_numbers, scores, turn, weighted, weighted_back
 from model.native.rotary import rotate
 from model.native.rows import copy_rows, fast, fill, scale_into
 from model.native.softmax import score_gradient, softmax
