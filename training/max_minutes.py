@@ -1,11 +1,12 @@
 """How many steps fit into `train.max_minutes`: measured once, before a run's first step."""
 
 import dataclasses
+import gc
 import logging
 import time
 
 import numpy as np
-from mindspore import Model, Tensor, ms_memory_recycle
+from mindspore import Model, Tensor, ms_memory_recycle, nn
 
 from common.errors import UserError
 from common.memory import return_freed_memory
@@ -111,7 +112,10 @@ def release(step: TrainStep) -> None:
 
     MindSpore keeps a cell that it has compiled, and all that belongs to it, to the end.
     """
+    # It walks through a table of all cells, which must not change: none may be dropped meanwhile.
+    cells = [thing for thing in gc.get_objects() if issubclass(type(thing), nn.Cell)]
     ms_memory_recycle()
+    del cells
     for _, parameter in step.parameters_and_names():
         parameter.set_data(Tensor(np.zeros(1), parameter.dtype), slice_shape=True)
     step.gradients.release()
