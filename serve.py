@@ -20,8 +20,7 @@ def main() -> int:
 
     set_up_logging()
     server = Server(options.runs or [newest_run(Recipe.out_dir)], options)
-    print(f"serving {', '.join(server.models)} at {server.address}/v1; Ctrl-C ends", flush=True)
-    server.run()
+    server.run(f"serving {', '.join(server.models)} at {server.address}/v1; Ctrl-C ends")
     return 0
 
 

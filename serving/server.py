@@ -83,6 +83,18 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
 
+class AnnouncedServer(uvicorn.Server):
+    """Says where it is once signals end it in order: a Ctrl-C before that would be untidy."""
+
+    announcement = ""
+
+    async def startup(self, sockets=None) -> None:
+        """Begin to accept, and say so."""
+        await super().startup(sockets)
+        if self.announcement:
+            print(self.announcement, flush=True)
+
+
 class Server:
     """Serves runs until it is stopped."""
 
@@ -114,7 +126,7 @@ class Server:
         if options.web:
             add_page(app)
         guarded = Guard(app, config, options.host, options.api_key, metrics)
-        self.uvicorn = uvicorn.Server(uvicorn_config(guarded, config))
+        self.uvicorn = AnnouncedServer(uvicorn_config(guarded, config))
 
     def _open_documents(self, folder: Path | None) -> PassageIndex | None:
         if folder is None:
@@ -129,8 +141,9 @@ class Server:
         log.info("%s: %s passages, %.1f s", folder, f"{len(index):,}", time.monotonic() - begin)
         return index
 
-    def run(self) -> None:
-        """Answer until SIGINT, SIGTERM or `stop`."""
+    def run(self, announcement: str = "") -> None:
+        """Print the announcement, and answer until SIGINT, SIGTERM or `stop`."""
+        self.uvicorn.announcement = announcement
         try:
             asyncio.run(self.uvicorn.serve([self.socket]))
         finally:
@@ -189,5 +202,4 @@ def serve_page(run: Path, port: int, overrides: Sequence[str]) -> None:
         UserError: the port cannot be listened on, or the run cannot be loaded.
     """
     server = Server([run], parse_options(["--web", "--port", str(port), *overrides]))
-    print(f"Open {server.address}/ in a browser; Ctrl-C ends.", flush=True)
-    server.run()
+    server.run(f"Open {server.address}/ in a browser; Ctrl-C ends.")
