@@ -2,18 +2,13 @@
 
 import ctypes
 import platform
-from pathlib import Path
 
 import pytest
 
 from common.memory import return_freed_memory
+from tests.resident import resident_bytes
 
 BLOCK, BLOCKS = 16 << 10, 4096
-
-
-def resident_bytes() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can")

@@ -1,7 +1,7 @@
 """The training step with native kernels against the plain one."""
 
-import resource
-from pathlib import Path
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from model.config import AdapterConfig
 from model.llama import Llama
 from model.native.symbols import multiplies_bfloat16
 from tests.model.cases import batch, lively, tiny_config
+from tests.resident import resident_bytes
 from training.config import TrainConfig
 from training.max_minutes import release
 from training.objectives.cross_entropy import NextToken
@@ -151,10 +152,6 @@ def test_an_evaluation_during_training_adds_no_gradient(muon):
     assert loss > 0 and not memory.any()
 
 
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 @pytest.mark.parametrize("native", [True, False], ids=["native", "plain"])
 def test_a_released_step_gives_its_memory_back_and_another_can_follow(native):
     def make():
@@ -169,3 +166,18 @@ def test_a_released_step_gives_its_memory_back_and_another_can_follow(native):
     kinds = 4  # weights, two moments, gradients
     assert before - resident_bytes() > 0.8 * kinds * weights > 40e6
     assert run(make(), 0) == first
+
+
+def test_no_cell_is_dropped_while_mindspore_walks_through_its_table_of_them(monkeypatch):
+    kept = []
+
+    def walk():
+        gc.collect()
+        kept.append(dropped() is not None)
+
+    monkeypatch.setattr("training.max_minutes.ms_memory_recycle", walk)
+    step, cell = make_step(True), nn.ReLU()
+    cell.cycle, dropped = [cell], weakref.ref(cell)
+    del cell
+    release(step)
+    assert kept == [True]
